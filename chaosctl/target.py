@@ -1,0 +1,46 @@
+"""Where the stages act. Stages use what a target yields and never ask which one it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ChartSource:
+    """A Helm chart: a directory or archive on this machine, or `name` in the repository `repo` at `version`."""
+
+    ref: str
+    repo: str | None = None
+    version: str | None = None
+    values: tuple[Path, ...] = ()  # values files of this target, applied after the chart's own
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """The lab's own replacement `what` that serves in place of `real`."""
+
+    what: str
+    real: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """Endpoints, credentials and values of one place to deploy to.
+
+    aws_env              environment that makes every AWS SDK (boto3, Terraform's, the token plugin's) reach this AWS
+    terraform_variables  beside those from the settings
+    charts               by release name: `aws-load-balancer-controller` and the app's
+    state_bucket         S3 bucket of the Terraform state
+    """
+
+    name: str
+    region: str
+    aws_env: Mapping[str, str]
+    charts: Mapping[str, ChartSource]
+    state_bucket: str
+    terraform_variables: Mapping[str, Any] = field(default_factory=dict)
+    stand_ins: tuple[StandIn, ...] = ()
+    release: Callable[[], None] = lambda: None  # called when `down` has proved that nothing is left

@@ -1,0 +1,71 @@
+"""Waiting that is never silent: whoever waits says for what, at least every five seconds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from chaosctl.events import Emit, Waiting
+
+HEARTBEAT = 4.0  # seconds between two Waiting events, so that nothing is silent for five
+
+T = TypeVar("T")
+
+
+class TimedOut(Exception):
+    """`what` did not happen within `seconds`; `detail` is the last thing that was observed."""
+
+    def __init__(self, what: str, seconds: float, detail: str) -> None:
+        super().__init__(f"{what} did not happen within {seconds:.0f} s" + (f": {detail}" if detail else ""))
+        self.what = what
+        self.seconds = seconds
+        self.detail = detail
+
+
+def wait_until(
+    check: Callable[[], tuple[T | None, str]],
+    what: str,
+    *,
+    timeout: float,
+    emit: Emit,
+    interval: float = 0.2,
+) -> T:
+    """Call `check` every `interval` seconds until its first item is truthy, and return that.
+
+    `check` returns (result, detail); `detail` says what it saw. For states that can be watched, watch instead.
+    Raises TimedOut after `timeout` seconds, with the last detail.
+    """
+    started = last_said = time.monotonic()
+    while True:
+        result, detail = check()
+        if result:
+            return result
+        now = time.monotonic()
+        if now - started >= timeout:
+            raise TimedOut(what, timeout, detail)
+        if now - last_said >= HEARTBEAT:
+            emit(Waiting(what, now - started, detail))
+            last_said = now
+        time.sleep(min(interval, max(0.0, started + timeout - now)))
+
+
+@contextmanager
+def heartbeat(what: str, emit: Emit, detail: Callable[[], str] = lambda: "") -> Iterator[None]:
+    """Emit Waiting every few seconds while the body blocks on something that reports nothing itself."""
+    started = time.monotonic()
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(HEARTBEAT):
+            emit(Waiting(what, time.monotonic() - started, detail()))
+
+    thread = threading.Thread(target=beat, name=f"heartbeat: {what}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
