@@ -93,7 +93,7 @@ class ChaosSettings(Section):
 class LabSettings(Section):
     """The lab on this machine."""
 
-    aws_port: int = Field(0, ge=0, le=65535)  # 0: any free one
+    aws_port: int = Field(4566, ge=1, le=65535)  # on a loopback address that only this lab uses
     backend_seed: int | None = None
     backend_cold_start_seconds: tuple[float, float] = (0.5, 3.0)
     backend_crashes_per_hour: float = Field(0, ge=0)
@@ -179,7 +179,7 @@ def state_dir() -> Path:
 
 
 def asset(name: str) -> Path:
-    """A directory that ships with chaosctl, `terraform` or `helm`: in the wheel, or beside the package in a checkout."""
+    """The directory `terraform` or `helm` that ships with chaosctl: in the wheel, or beside a checkout's package."""
     package = Path(__file__).resolve().parent
     inside = package / "assets" / name
     return inside if inside.is_dir() else package.parent / name

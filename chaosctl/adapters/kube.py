@@ -1,0 +1,390 @@
+"""The Kubernetes API. Objects are plain JSON; its errors leave here as ChaosctlErrors.
+
+The client library reads the kubeconfig and does TLS and credentials; requests are made on its connection pool, since
+its generated classes would triple the time to start and drop fields that they do not know.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+import yaml
+
+from chaosctl.adapters.pod import Pod
+from chaosctl.errors import ChaosctlError, PreconditionFailed, StageFailed, Unreachable
+
+Object = dict[str, Any]
+Objects = list[Object]
+Pods = list[Pod]
+
+MANAGER = "chaosctl"  # field manager of what is applied
+PAGE = 500  # objects per list request
+CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
+WATCH_SECONDS = 240  # the server ends a watch after this time; it is then begun again
+
+
+class NotFound(StageFailed):
+    """The API answered 404."""
+
+
+class Conflict(StageFailed):
+    """The API answered 409: it exists already, or a precondition (uid, resourceVersion) does not hold."""
+
+
+class EvictionBlocked(StageFailed):
+    """A pod disruption budget does not allow this eviction now."""
+
+
+class Expired(StageFailed):
+    """The API answered 410: the resource version to watch from is too old; list again."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object as its URL names it."""
+
+    group: str  # empty for the core group
+    version: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        """URL path of one object, or of the list in `namespace` (None: in all of them)."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "")
+
+
+NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
+NODES = Resource("", "v1", "nodes", namespaced=False)
+PODS = Resource("", "v1", "pods")
+EVENTS = Resource("", "v1", "events")
+SERVICES = Resource("", "v1", "services")
+DEPLOYMENTS = Resource("apps", "v1", "deployments")
+REPLICA_SETS = Resource("apps", "v1", "replicasets")
+INGRESSES = Resource("networking.k8s.io", "v1", "ingresses")
+ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
+DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets")
+AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers")
+CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
+TARGET_GROUP_BINDINGS = Resource("elbv2.k8s.aws", "v1beta1", "targetgroupbindings")
+
+
+class Response(Protocol):
+    """What is used of a urllib3 response."""
+
+    status: int
+
+    def read(self) -> bytes:
+        """The whole body."""
+
+    def stream(self, amt: int) -> Iterator[bytes]:
+        """The body in pieces of at most `amt` bytes, as they come."""
+
+    def shutdown(self) -> None:
+        """End a read that blocks on another thread."""
+
+    def release_conn(self) -> None:
+        """Give the connection back."""
+
+
+@dataclass
+class Kube:
+    """One cluster.
+
+    kubeconfig, context  which cluster, as whom (context None: the file's current one)
+    token                yields a fresh bearer token and replaces the file's credentials, when given
+    """
+
+    kubeconfig: Path
+    context: str | None = None
+    token: Callable[[], str] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _client: Any = field(default=None, repr=False)
+    _kinds: dict[str, Mapping[str, Resource]] = field(default_factory=dict, repr=False)
+
+    def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        """The object, or None when there is none (nor such a kind)."""
+        try:
+            return self.call("GET", resource.path(namespace, name))
+        except NotFound:
+            return None
+
+    def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "") -> Objects:
+        """All matching objects, fetched page by page; empty when the kind does not exist."""
+        try:
+            return self.list_versioned(resource, namespace, labels=labels, fields=fields)[0]
+        except NotFound:
+            return []
+
+    def list_versioned(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> tuple[Objects, str]:
+        """All matching objects, and the resource version from which a watch continues."""
+        items: Objects = []
+        query = _selection(labels, fields) | {"limit": str(PAGE)}
+        while True:
+            page = self.call("GET", resource.path(namespace), query)
+            items += page.get("items") or ()
+            if not (more := page["metadata"].get("continue")):
+                return items, page["metadata"]["resourceVersion"]
+            query["continue"] = more
+
+    def create(self, resource: Resource, manifest: Object, *, dry_run: bool = False) -> Object:
+        """Create an object; Conflict when it exists. With `dry_run` only ask whether it would be admitted."""
+        namespace = manifest["metadata"].get("namespace")
+        return self.call("POST", resource.path(namespace), _dry(dry_run), manifest)
+
+    def apply(self, manifest: Object, *, manager: str = MANAGER, force: bool = True, dry_run: bool = False) -> Object:
+        """Server-side apply of one manifest; `force` takes over fields that others manage."""
+        resource = self.resource_of(manifest)
+        meta = manifest["metadata"]
+        query = {"fieldManager": manager, "force": str(force).lower()} | _dry(dry_run)
+        path = resource.path(meta.get("namespace"), meta["name"])
+        return self.call("PATCH", path, query, manifest, content_type="application/apply-patch+yaml")
+
+    def patch(self, resource: Resource, name: str, change: Object, namespace: str | None = None) -> Object:
+        """JSON merge patch: null removes a field, a list replaces the list."""
+        path = resource.path(namespace, name)
+        return self.call("PATCH", path, {}, change, content_type="application/merge-patch+json")
+
+    def delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str | None = None,
+        grace: int | None = None,
+    ) -> bool:
+        """Ask for deletion; dependents go in the background. False when it was gone already.
+
+        uid    delete only that very object, else Conflict
+        grace  seconds until it is killed; None leaves that to the object, 0 forces
+        """
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
+        try:
+            self.call("DELETE", resource.path(namespace, name), {}, options)
+        except NotFound:
+            return False
+        return True
+
+    def resource_of(self, manifest: Object) -> Resource:
+        """The resource of a manifest's kind, by discovery. NotFound when the API server does not serve it."""
+        api_version, kind = manifest["apiVersion"], manifest["kind"]
+        if kind not in self._kinds.get(api_version, {}):
+            self._kinds[api_version] = self._discover(api_version)
+        try:
+            return self._kinds[api_version][kind]
+        except KeyError:
+            raise NotFound(
+                f"the cluster has no kind {kind} in {api_version}",
+                code="KUBE-NO-KIND",
+                remedy="install its CustomResourceDefinition first",
+            ) from None
+
+    def _discover(self, api_version: str) -> Mapping[str, Resource]:
+        group, _, version = api_version.rpartition("/")
+        listed = self.call("GET", f"/apis/{api_version}" if group else f"/api/{version}")
+        return {
+            r["kind"]: Resource(group, version, r["name"], r["namespaced"])
+            for r in listed["resources"]
+            if "/" not in r["name"]
+        }
+
+    def pods(self, namespace: str, labels: str = "") -> Pods:
+        """The pods that match a label selector, those that are going away included."""
+        return [Pod.of(o) for o in self.list(PODS, namespace, labels=labels)]
+
+    def ready_pods(self, namespace: str, labels: str = "") -> Pods:
+        """The pods that serve: condition Ready is true and nobody has asked for their deletion."""
+        return [pod for pod in self.pods(namespace, labels) if pod.ready and not pod.deleting]
+
+    def evict(self, pod: Pod, *, grace: int | None = None) -> None:
+        """Evict exactly this pod. EvictionBlocked when a disruption budget forbids it, NotFound when it is gone."""
+        options: Object = {"preconditions": {"uid": pod.uid}}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod.name, "namespace": pod.namespace},
+            "deleteOptions": options,
+        }
+        self.call("POST", PODS.path(pod.namespace, pod.name) + "/eviction", {}, eviction)
+
+    def logs(self, pod: Pod, container: str = "", *, lines: int = 20, previous: bool = False) -> str:
+        """The last lines of a container's log; empty when there is none (yet)."""
+        query = {"tailLines": str(lines), "previous": str(previous).lower()}
+        if container:
+            query["container"] = container
+        try:
+            return self._read("GET", PODS.path(pod.namespace, pod.name) + "/log", query).decode(errors="replace")
+        except (NotFound, StageFailed):
+            return ""  # "container is waiting to start" is an HTTP 400
+
+    def healthy(self) -> bool:
+        """Whether the API server says that it is ready. Unreachable when it does not answer at all."""
+        try:
+            return self._read("GET", "/readyz", {}) == b"ok"
+        except StageFailed:
+            return False
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """One request; the JSON of the answer. Raises NotFound, Conflict, Unreachable ... as the API answers."""
+        answer: Object = json.loads(self._read(method, path, query or {}, body, content_type))
+        return answer
+
+    def _read(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Object | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
+        response = self.open(method, path, query, body, content_type, READ_SECONDS)
+        try:
+            return response.read()
+        except OSError as error:
+            raise self._unreachable(error) from error
+        finally:
+            response.release_conn()
+
+    def open(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Object | None = None,
+        content_type: str = "application/json",
+        read_seconds: float = WATCH_SECONDS + 30,
+    ) -> Response:
+        """Send a request and return once the answer's headers are there. For watches; else use `call`."""
+        import urllib3
+
+        client = self._connected()
+        url = client.configuration.host + path + ("?" + urlencode(query) if query else "")
+        headers = {"Accept": "application/json", "User-Agent": "chaosctl"} | self._authorization(client)
+        if body is not None:
+            headers["Content-Type"] = content_type
+        try:
+            response: Response = client.rest_client.pool_manager.request(
+                method,
+                url,
+                headers=headers,
+                body=None if body is None else json.dumps(body).encode(),
+                preload_content=False,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+                # A refused connection is tried again for 1.4 s (an API server that restarts), nothing else is.
+                retries=urllib3.Retry(total=None, connect=3, read=False, redirect=0, status=0, backoff_factor=0.2),
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unreachable(error) from error
+        if response.status >= 400:
+            raise _refusal(response.status, response.read(), f"{method} {path}")
+        return response
+
+    def _authorization(self, client: Any) -> dict[str, str]:
+        if self.token:
+            return {"Authorization": f"Bearer {self.token()}"}
+        settings = client.configuration.auth_settings().values()
+        return {s["key"]: s["value"] for s in settings if s.get("in") == "header" and s.get("value")}
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = _connect(self.kubeconfig, self.context)
+            return self._client
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        return Unreachable(
+            "the Kubernetes API does not answer",
+            code="KUBE-UNREACHABLE",
+            why=f"{self._client.configuration.host}: {error}",
+            remedy="see with `chaosctl status` what is there; once it answers again run the same command again",
+        )
+
+
+def _connect(kubeconfig: Path, context: str | None) -> Any:
+    from kubernetes import config
+
+    try:
+        return config.new_client_from_config(config_file=str(kubeconfig), context=context)  # type: ignore[no-untyped-call]
+    except (config.ConfigException, OSError, yaml.YAMLError) as error:
+        raise PreconditionFailed(
+            f"no cluster can be reached with {kubeconfig}" + (f", context {context}" if context else ""),
+            code="KUBECONFIG-INVALID",
+            why=str(error),
+            remedy="run `chaosctl kubeconfig` to write its entry again, or name a context that exists",
+        ) from error
+
+
+def _selection(labels: str, fields: str) -> dict[str, str]:
+    return {k: v for k, v in (("labelSelector", labels), ("fieldSelector", fields)) if v}
+
+
+def _dry(dry_run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if dry_run else {}
+
+
+def _refusal(status: int, body: bytes, request: str) -> ChaosctlError:
+    """The error for an answer with an HTTP status from 400 up; `body` is a Status object, mostly."""
+    try:
+        parsed = json.loads(body)
+        reason, message = parsed.get("reason", ""), parsed.get("message", "")
+    except ValueError:
+        reason, message = "", body.decode(errors="replace")[:500]
+    why = f"{request}: {status} {reason}: {message}"
+    if status == 404:
+        return NotFound("the cluster has no such object", code="KUBE-NOT-FOUND", why=why)
+    if status == 409:
+        return Conflict(
+            "the object exists already or has changed", code="KUBE-CONFLICT", why=why, remedy="run it again"
+        )
+    if status == 410:
+        return Expired("the watch is too old to continue", code="KUBE-EXPIRED", why=why, remedy="run it again")
+    if status == 429 and "/eviction" in request:
+        return EvictionBlocked("a disruption budget forbids this eviction", code="KUBE-EVICTION-BLOCKED", why=why)
+    if status in (401, 403):
+        return _denied(status, why)
+    if status in (429, 502, 503, 504):
+        return Unreachable(
+            "the Kubernetes API is not ready to serve", code="KUBE-NOT-READY", why=why, remedy="run it again"
+        )
+    return StageFailed(
+        "the Kubernetes API refused a request", code="KUBE-REFUSED", why=why, remedy="correct what it names"
+    )
+
+
+def _denied(status: int, why: str) -> PreconditionFailed:
+    if status == 401:
+        return PreconditionFailed(
+            "the cluster does not accept these credentials",
+            code="KUBE-UNAUTHORIZED",
+            why=why,
+            remedy="check with `aws sts get-caller-identity` who you are, and the cluster's access entries",
+        )
+    return PreconditionFailed(
+        "these credentials may not do that in the cluster",
+        code="KUBE-FORBIDDEN",
+        why=why,
+        remedy="ask for an access entry with more rights, or use other credentials",
+    )

@@ -1,0 +1,137 @@
+"""What an experiment is: plain frozen data, fixed before anything is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chaosctl.chaos.cluster import Pod
+
+
+class Mode(StrEnum):
+    """How a pod is killed."""
+
+    GRACEFUL = "graceful"  # delete: SIGTERM, the pod's own grace period
+    FORCED = "forced"  # delete with grace 0: gone from the API at once, killed without warning
+    EVICT = "evict"  # eviction API: PodDisruptionBudgets are honoured
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What the user asked for, before victims are chosen. Of `count` and `percent` (of the ready pods) one at most is set.
+
+    consent     more than the default blast radius is wanted (--yes-really)
+    ignore_pdb  delete although a PodDisruptionBudget would be violated
+    """
+
+    seed: int
+    mode: Mode = Mode.GRACEFUL
+    count: int | None = None
+    percent: float | None = None
+    consent: bool = False
+    ignore_pdb: bool = False
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A pod that is going to be killed. Its UID is its identity: a name can come back, a UID cannot."""
+
+    uid: str
+    name: str
+    node: str
+    owner: str
+    owner_name: str
+    ip: str
+
+    @classmethod
+    def of(cls, pod: Pod) -> Victim:
+        """The pod as a victim."""
+        return cls(pod.uid, pod.name, pod.node, pod.owner, pod.owner_name, pod.ip)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where chaos is allowed: one cluster, one namespace, the app's labels.
+
+    cluster  UID of the namespace kube-system
+    account  AWS account, or empty for a target without AWS
+    """
+
+    cluster: str
+    namespace: str
+    selector: str
+    account: str = ""
+
+
+@dataclass(frozen=True)
+class FaultPlan:
+    """Exactly what will be done to whom. `ready` is how many pods were ready when it was made."""
+
+    fault: str
+    mode: Mode
+    seed: int
+    place: Place
+    victims: tuple[Victim, ...]
+    ready: int
+
+
+@dataclass(frozen=True)
+class TrafficPlan:
+    """Open-loop traffic to one URL: `rate` requests a second on each of two streams.
+
+    timeout        seconds from the intended send time until a request counts as timed out
+    pool           idle connections that the reused stream keeps
+    expected_keys  top-level keys that the JSON body must have; None: learnt from the first good answer
+    ca_file        PEM file of the authorities to trust for https, beside those of the system; or empty
+    """
+
+    url: str
+    rate: float = 50.0
+    timeout: float = 2.0
+    pool: int = 4
+    expected_keys: tuple[str, ...] | None = None
+    ca_file: str = ""
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """What users may notice. Success in per cent per stream, downtime in seconds per stream, recovery per clock."""
+
+    success_percent: float = 99.0
+    downtime_seconds: float = 1.0
+    recovery_seconds: float = 120.0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long each phase lasts, in seconds.
+
+    steady         clean traffic that the gate wants to see
+    steady_within  how long the gate waits for that
+    observe        shortest observation after the fault
+    clean          clean traffic after which users count as recovered
+    give_up        from the fault: what has not recovered by then never does
+    abort          how long an aborted run goes on to verify the recovery
+    poll           between two looks at the load balancer's targets
+    """
+
+    steady: float = 5.0
+    steady_within: float = 60.0
+    observe: float = 30.0
+    clean: float = 10.0
+    give_up: float = 180.0
+    abort: float = 60.0
+    poll: float = 0.25
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that a run needs to know. `aim` carries what the user agreed to beyond the default guard rails."""
+
+    environment: str
+    target: str
+    aim: Aim
+    plan: FaultPlan
+    traffic: TrafficPlan
+    budgets: Budgets = Budgets()
+    timing: Timing = Timing()

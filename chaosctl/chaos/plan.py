@@ -1,0 +1,156 @@
+"""Who is killed: chosen by seed, within the guard rails, or refused. Pure.
+
+The choice is a ranking by a hash of seed and UID, so that it does not depend on the order in which pods are listed,
+nor on the version of Python.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+from pydantic import TypeAdapter, ValidationError
+
+from chaosctl.chaos.cluster import DisruptionBudget, Pod
+from chaosctl.chaos.experiment import Aim, FaultPlan, Mode, Place, Victim
+from chaosctl.errors import Refused, UsageProblem
+
+FORMAT = 1  # of a plan file
+
+
+def select(aim: Aim, place: Place, pods: Iterable[Pod], budgets: Iterable[DisruptionBudget]) -> FaultPlan:
+    """Victims for `aim` among the ready pods that a controller will replace.
+
+    Raises Refused (CHAOS-NO-CANDIDATES, CHAOS-BLAST-RADIUS, CHAOS-PDB) when a guard rail forbids it.
+    """
+    ready = [pod for pod in pods if pod.ready and pod.namespace == place.namespace]
+    candidates = [pod for pod in ready if pod.owner]
+    wanted = _how_many(aim, len(ready))
+    if len(candidates) < wanted:
+        raise _too_few(wanted, candidates, place)
+    chosen = sorted(candidates, key=lambda pod: _rank(aim.seed, pod.uid))[:wanted]
+    plan = FaultPlan(
+        fault="pod-kill",
+        mode=aim.mode,
+        seed=aim.seed,
+        place=place,
+        victims=tuple(Victim.of(pod) for pod in chosen),
+        ready=len(ready),
+    )
+    _guard(plan, aim, ready, budgets)
+    return plan
+
+
+def verify(
+    plan: FaultPlan, aim: Aim, place: Place, pods: Iterable[Pod], budgets: Iterable[DisruptionBudget]
+) -> None:
+    """Check, right before the injection, that the cluster is still the one that the plan was made for.
+
+    Raises Refused: CHAOS-OTHER-PLACE when cluster, account, namespace or labels differ, CHAOS-DRIFTED when a victim
+    is gone or no longer ready, and as `select` when the guard rails do not allow it any more.
+    """
+    if plan.place != place:
+        raise _other_place(plan.place, place)
+    ready = [pod for pod in pods if pod.ready and pod.namespace == place.namespace]
+    present = {pod.uid for pod in ready if pod.owner}
+    missing = [victim for victim in plan.victims if victim.uid not in present]
+    if missing:
+        raise Refused(
+            "the cluster is no longer the one that the plan was made for",
+            code="CHAOS-DRIFTED",
+            why="\n".join(f"{victim.name} ({victim.uid}) is gone or not ready" for victim in missing),
+            remedy="make a new plan: chaosctl chaos --kill-pods --dry-run --json",
+        )
+    _guard(plan, aim, ready, budgets)
+
+
+def _rank(seed: int, uid: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{uid}".encode()).digest()
+
+
+def _how_many(aim: Aim, ready: int) -> int:
+    """Never more than asked for: a percentage is rounded down, but to one at least."""
+    if aim.percent is not None:
+        return max(1, int(ready * aim.percent / 100))
+    return aim.count if aim.count is not None else 1
+
+
+def _guard(plan: FaultPlan, aim: Aim, ready: Sequence[Pod], budgets: Iterable[DisruptionBudget]) -> None:
+    if not aim.consent:
+        _guard_blast_radius(len(plan.victims), len(ready))
+    if plan.mode is not Mode.EVICT and not aim.ignore_pdb:
+        _guard_budgets(plan, ready, budgets)
+
+
+def _guard_blast_radius(victims: int, ready: int) -> None:
+    """At most half of the ready pods, and one of them left."""
+    if victims * 2 <= ready and victims < ready:
+        return
+    raise Refused(
+        f"killing {victims} of {ready} ready pods is more than half of them",
+        code="CHAOS-BLAST-RADIUS",
+        why=f"without consent at most {ready // 2} may be killed, and one must stay ready",
+        remedy="ask for fewer with --count or --percent, or consent with --yes-really",
+    )
+
+
+def _guard_budgets(plan: FaultPlan, ready: Sequence[Pod], budgets: Iterable[DisruptionBudget]) -> None:
+    victims = {victim.uid for victim in plan.victims}
+    for budget in budgets:
+        hit = sum(pod.uid in victims and budget.covers(pod) for pod in ready)
+        if hit > budget.disruptions_allowed:
+            raise Refused(
+                f"deleting {hit} pods would violate the PodDisruptionBudget {budget.name}",
+                code="CHAOS-PDB",
+                why=f"it allows {budget.disruptions_allowed} disruptions now; a deletion does not ask it",
+                remedy="use --evict, which respects it, or --ignore-pdb",
+            )
+
+
+def _too_few(wanted: int, candidates: Sequence[Pod], place: Place) -> Refused:
+    return Refused(
+        f"there are not {wanted} pods to kill, but {len(candidates)}",
+        code="CHAOS-NO-CANDIDATES",
+        why=f"ready pods with a controller that replaces them, in namespace {place.namespace}, labels {place.selector}",
+        remedy="ask for fewer, or see with `chaosctl status` why no more are ready",
+    )
+
+
+def _other_place(planned: Place, found: Place) -> Refused:
+    pairs = zip(asdict(planned).items(), asdict(found).values(), strict=True)
+    return Refused(
+        "the plan was made for another place",
+        code="CHAOS-OTHER-PLACE",
+        why="\n".join(f"{name}: planned {a or 'none'}, found {b or 'none'}" for (name, a), b in pairs if a != b),
+        remedy="use the settings that the plan was made with, or make a new one with --dry-run",
+    )
+
+
+_plans = TypeAdapter(FaultPlan)
+
+
+def to_json(plan: FaultPlan) -> str:
+    """The plan as a plan file."""
+    return json.dumps({"format": FORMAT, **asdict(plan)}, indent=2) + "\n"
+
+
+def from_json(text: str, source: str) -> FaultPlan:
+    """The plan in a plan file. Raises UsageProblem (CHAOS-PLAN-UNREADABLE); `source` names it in the error."""
+    try:
+        data = json.loads(text)
+        data = data.get("plan", data)  # the result of `--dry-run --json` will do as well
+        if data.pop("format", None) != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}")
+        plan = _plans.validate_python(data)
+        if not plan.victims or len({victim.uid for victim in plan.victims}) < len(plan.victims):
+            raise ValueError("it names no victim, or one twice")
+    except (ValueError, AttributeError, ValidationError) as error:
+        raise UsageProblem(
+            f"{source} is not a plan",
+            code="CHAOS-PLAN-UNREADABLE",
+            why=str(error),
+            remedy="make one: chaosctl chaos --kill-pods --dry-run --json > plan.json",
+        ) from error
+    return plan

@@ -1,0 +1,199 @@
+"""The lab as a whole: start it, stop it, say how it is. Its parts, in order, are in `Lab.start`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import filelock
+import httpx
+
+from chaosctl import config
+from chaosctl.config import Settings
+from chaosctl.errors import Busy, StageFailed
+from chaosctl.events import Emit, StageFinished, StageStarted, Step
+from chaosctl.lab import cleanup, images, memory, preflight
+from chaosctl.lab.layout import Layout
+from chaosctl.lab.supervisor import Program, Supervisor
+from chaosctl.toolbox import Toolbox
+from chaosctl.waiting import TimedOut, wait_until
+
+AWS = "aws"  # name of the supervised program that is the lab's AWS and its reconcilers
+TOOLS = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+    "containerd",
+    "containerd-shim-runc-v2",
+    "ctr",
+    "runc",
+    "cni",
+    "haproxy",
+    "nft",
+    "conntrack",
+    "metrics-server",
+    "coredns",
+)
+START_TIMEOUT = 60.0  # seconds until the AWS endpoint answers; 1 to 5 s in practice
+
+
+@dataclass(frozen=True)
+class LabStatus:
+    """How a lab is. `programs` maps each supervised program to supervisord's state name; memory in bytes (PSS)."""
+
+    root: str
+    running: bool
+    endpoint: str
+    programs: Mapping[str, str]
+    memory: int
+    left: tuple[str, ...]  # what exists on this machine because of the lab
+
+
+class Lab:
+    """One lab on this machine."""
+
+    def __init__(self, layout: Layout, settings: Settings, emit: Emit) -> None:
+        self.layout = layout
+        self.settings = settings
+        self.emit = emit
+
+    @property
+    def endpoint(self) -> str:
+        """URL of the lab's AWS on this machine."""
+        return f"http://{self.layout.loopback(0)}:{self._port}"
+
+    @property
+    def _port(self) -> int:
+        """Of the running lab, whatever the settings say by now."""
+        with suppress(OSError, ValueError, KeyError):
+            return int(json.loads(self._parameters.read_text())["aws_port"])
+        return self.settings.lab.aws_port
+
+    @property
+    def _parameters(self) -> Path:
+        return self.layout.root / "lab.json"
+
+    @cached_property
+    def _supervisor(self) -> Supervisor:
+        return Supervisor(self.layout)
+
+    def running(self) -> bool:
+        """Whether the lab's AWS answers."""
+        try:
+            return httpx.get(f"{self.endpoint}/chaosctl/health", timeout=5, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    def account_id(self) -> str:
+        """The twelve digits of the lab's AWS account."""
+        operator = json.loads((self.layout.aws / "operator.json").read_text())
+        return str(operator["Arn"].split(":")[4])
+
+    def start(self) -> None:
+        """Bring the lab up, or what is missing of it; does nothing when all of it runs."""
+        if self.running():
+            return
+        started = time.monotonic()
+        self.emit(StageStarted("lab", "an AWS on this machine"))
+        with self._lock():
+            if not self._supervisor.running():
+                preflight.check(self.layout, self.settings.lab.aws_port)
+            tools = Toolbox(config.cache_dir(), self.settings.toolbox, self.emit).ensure(*TOOLS)
+            self._prepare(tools)
+            self._supervisor.start()
+            self._supervisor.ensure(self._aws_program())
+            self._wait_for_aws()
+        self.emit(StageFinished("lab", time.monotonic() - started, True, f"AWS answers at {self.endpoint}"))
+
+    def stop(self) -> None:
+        """Remove all of the lab from this machine; works on a lab of which only parts are left."""
+        started = time.monotonic()
+        self.emit(StageStarted("lab", "remove the lab from this machine"))
+        with self._lock():
+            before = cleanup.inventory(self.layout)
+            cleanup.remove_everything(self.layout)
+            left = cleanup.inventory(self.layout)
+        if left:
+            raise StageFailed(
+                "parts of the lab could not be removed",
+                code="LAB-LEFTOVERS",
+                why="\n".join(left),
+                remedy="run `chaosctl lab stop` again; what is still there after that, something else holds",
+            )
+        self.emit(StageFinished("lab", time.monotonic() - started, bool(before), "nothing of the lab is left"))
+
+    def status(self) -> LabStatus:
+        """How the lab is now; works when it does not run."""
+        return LabStatus(
+            root=str(self.layout.root),
+            running=self.running(),
+            endpoint=self.endpoint,
+            programs=self._supervisor.programs() if self._supervisor.running() else {},
+            memory=memory.of_lab(self.layout),
+            left=tuple(cleanup.inventory(self.layout)),
+        )
+
+    def logs(self) -> Mapping[str, Path]:
+        """The log file of each program, by name."""
+        return {path.stem: path for path in sorted(self.layout.logs.glob("*.log"))}
+
+    def _lock(self) -> filelock.BaseFileLock:
+        path = self.layout.root.parent / f"{self.layout.root.name}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise Busy(
+                "the lab is being started or stopped by another run",
+                code="LAB-BUSY",
+                why=f"{path} is locked",
+                remedy="wait for the other run to end",
+            ) from error
+        return lock
+
+    def _prepare(self, tools: Mapping[str, Path]) -> None:
+        for directory in (self.layout.root, self.layout.logs, self.layout.aws, self.layout.images):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        parameters = {
+            "aws_port": self.settings.lab.aws_port,
+            "tools": {name: str(path) for name, path in tools.items()},
+        }
+        self._parameters.write_text(json.dumps(parameters))
+        built = images.build(self.layout, tools)
+        self.emit(Step(f"container images: {', '.join(path.name for path in built)}"))
+
+    def _aws_program(self) -> Program:
+        argv = [sys.executable, "-m", "chaosctl.lab.aws", "--root", str(self.layout.root), "--port", str(self._port)]
+        # The lab must not act on the caller's account, whatever their environment says.
+        env = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+        return Program(name=AWS, argv=tuple(argv), env=env, stop_seconds=20)
+
+    def _wait_for_aws(self) -> None:
+        try:
+            wait_until(
+                lambda: (self.running(), "no answer yet"),
+                f"the lab's AWS at {self.endpoint}",
+                timeout=START_TIMEOUT,
+                emit=self.emit,
+                interval=0.1,
+            )
+        except TimedOut as error:
+            log = self.layout.logs / f"{AWS}.log"
+            tail = log.read_text(errors="replace")[-2000:] if log.exists() else "it wrote no log"
+            raise StageFailed(
+                "the lab's AWS did not start",
+                code="LAB-AWS-DOWN",
+                why=tail,
+                remedy="see `chaosctl lab logs aws`; `chaosctl lab stop` and `chaosctl lab start` begin anew",
+            ) from error

@@ -1,0 +1,85 @@
+"""A user of chaosctl on a machine of their own: a home, a kubeconfig and a state directory that nothing else uses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+UP_TIMEOUT = 20 * 60  # seconds; the first run on a machine builds the tools
+
+
+@dataclass(frozen=True)
+class User:
+    """Runs programs as a user does: by name, from a shell's environment, looking at output and exit status only."""
+
+    home: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CHAOSCTL_", "KUBE"))}
+        return {
+            **kept,
+            "HOME": str(self.home),
+            "KUBECONFIG": str(self.kubeconfig),
+            "CHAOSCTL_STATE_DIR": str(self.state),
+            "CHAOSCTL_CACHE_DIR": os.environ.get("CHAOSCTL_CACHE_DIR", str(Path.home() / ".cache" / "chaosctl")),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.home / "kubeconfig"
+
+    @property
+    def state(self) -> Path:
+        return self.home / "state"
+
+    def run(self, *argv: str, status: int | None = 0, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            argv,
+            env={**self.env, **env},
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if status is not None:
+            assert done.returncode == status, f"$ {' '.join(argv)}\n{done.stdout[-4000:]}\n{done.stderr[-8000:]}"
+        assert "Traceback" not in done.stderr + done.stdout, done.stderr[-8000:]
+        return done
+
+    def chaosctl(self, *words: str, status: int | None = 0, timeout: float = UP_TIMEOUT) -> subprocess.CompletedProcess[str]:
+        return self.run("chaosctl", *words, status=status, timeout=timeout)
+
+    def json(self, *words: str, status: int = 0) -> Any:
+        """Result of `chaosctl ... --json`."""
+        return json.loads(self.chaosctl(*words, "--json", status=status).stdout)["result"]
+
+    def kubectl(self, *words: str, status: int = 0) -> str:
+        return self.run("kubectl", "--context", "chaotic-backend-cluster", *words, status=status).stdout
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start chaosctl and return at once."""
+        return subprocess.Popen(
+            ("chaosctl", *words),
+            env=self.env,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """Ctrl-C."""
+    os.killpg(process.pid, signal.SIGINT)
