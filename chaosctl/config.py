@@ -118,6 +118,8 @@ class Settings(BaseSettings):
     cluster_name: Label = "chaotic-backend-cluster"
     namespace: Label = "chaotic-backend"
     release: Label = "chaotic-backend"
+    kubeconfig: Path | None = None  # of the target `context`; default: the first file of KUBECONFIG, or ~/.kube/config
+    kube_context: str | None = None  # of the target `context`
     infra: InfraSettings = InfraSettings()
     app: AppSettings = AppSettings()
     smoke: SmokeSettings = SmokeSettings()

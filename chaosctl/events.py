@@ -57,12 +57,16 @@ class Waiting(Event):
 
 @dataclass(frozen=True)
 class Transfer(Event):
-    """Bytes of a download or a build; `total` is 0 while it is unknown. `remaining` in seconds, or None."""
+    """How far a download or a build is; `total` is 0 while it is unknown. `remaining` in seconds, or None.
+
+    `unit` is `bytes`, or what else is counted, for example `packages` of a build.
+    """
 
     what: str
     done: int
     total: int
     remaining: float | None = None
+    unit: str = "bytes"
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class Target:
     terraform_variables  beside those from the settings
     charts               by release name: `aws-load-balancer-controller` and the app's
     state_bucket         S3 bucket of the Terraform state
+    kubeconfig, kube_context  the cluster, when it is not one that the stages made themselves (target `context`)
     """
 
     name: str
@@ -43,4 +44,6 @@ class Target:
     state_bucket: str
     terraform_variables: Mapping[str, Any] = field(default_factory=dict)
     stand_ins: tuple[StandIn, ...] = ()
+    kubeconfig: Path | None = None
+    kube_context: str | None = None
     release: Callable[[], None] = lambda: None  # called when `down` has proved that nothing is left

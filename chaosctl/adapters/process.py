@@ -109,9 +109,12 @@ def stream(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    merge: bool = False,
     interrupt_grace: float = 60.0,
 ) -> Completed:
     """Run a program, hand each line of its stdout to `on_line` as it comes, and return it whole.
+
+    With `merge`, what it writes to stderr counts as stdout: for programs that report progress there.
 
     The program runs in its own process group: Ctrl-C reaches it exactly once, from here, as SIGINT, so that it can
     put its own things in order; KeyboardInterrupt is raised again once it ended, or was killed after
@@ -125,40 +128,41 @@ def stream(
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merge else subprocess.PIPE,
             start_new_session=True,
             text=True,
             errors="replace",
         )
     except (FileNotFoundError, PermissionError) as error:
         raise _missing(args[0]) from error
-    assert process.stdout is not None and process.stderr is not None
+    lines: list[str] = []
     errors: list[str] = []
     reader = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
     reader.start()
-    lines: list[str] = []
-    try:
-        for line in process.stdout:
-            lines.append(line)
-            on_line(line.rstrip("\n"))
-        process.wait()
-    except KeyboardInterrupt:
-        _interrupt(process, interrupt_grace)
-        raise
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    reader.join()
+    with process:  # closes the pipes
+        try:
+            for line in process.stdout or ():
+                lines.append(line)
+                on_line(line.rstrip("\n"))
+        except KeyboardInterrupt:
+            _interrupt(process, interrupt_grace)
+            raise
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.wait()
+            reader.join()
     return Completed(args, process.returncode, "".join(lines), "".join(errors))
 
 
 def _interrupt(process: subprocess.Popen[str], grace: float) -> None:
     process.send_signal(signal.SIGINT)
-    # Its pipes must be drained, or it blocks on a full one and never puts its things in order.
-    threading.Thread(target=lambda: [None for _ in process.stdout or ()], daemon=True).start()
+    # Its output must be read to the end, or it blocks on a full pipe and never puts its things in order.
+    drain = threading.Thread(target=lambda: [None for _ in process.stdout or ()], daemon=True)
+    drain.start()
     try:
         process.wait(grace)
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):  # too slow, or a second Ctrl-C
         process.kill()
-        process.wait()
+    drain.join()

@@ -32,13 +32,13 @@ def check(layout: Layout, aws_port: int) -> None:
 def not_linux(layout: Layout, aws_port: int) -> Iterator[Problem]:
     """The lab is made of Linux namespaces and cgroups."""
     if platform.system() != "Linux":
-        yield f"it runs {platform.system()}, not Linux", "use a Linux machine or virtual machine, or `--target aws`"
+        yield f"it runs {platform.system()}, not Linux", "use a Linux (virtual) machine, or `--target aws`"
 
 
 def not_root(layout: Layout, aws_port: int) -> Iterator[Problem]:
     """Namespaces, mounts and cgroups need root."""
     if os.geteuid() != 0:
-        yield f"you are uid {os.geteuid()}, not root", "run it as root: `sudo -E make up`, or sudo with the same command"
+        yield f"you are uid {os.geteuid()}, not root", "run it as root, for example with sudo"
 
 
 def kernel_lacks(layout: Layout, aws_port: int) -> Iterator[Problem]:

@@ -40,7 +40,9 @@ class User:
     def state(self) -> Path:
         return self.home / "state"
 
-    def run(self, *argv: str, status: int | None = 0, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *argv: str, status: int | None = 0, timeout: float = 300, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             argv,
             env={**self.env, **env},
@@ -56,7 +58,9 @@ class User:
         assert "Traceback" not in done.stderr + done.stdout, done.stderr[-8000:]
         return done
 
-    def chaosctl(self, *words: str, status: int | None = 0, timeout: float = UP_TIMEOUT) -> subprocess.CompletedProcess[str]:
+    def chaosctl(
+        self, *words: str, status: int | None = 0, timeout: float = UP_TIMEOUT
+    ) -> subprocess.CompletedProcess[str]:
         return self.run("chaosctl", *words, status=status, timeout=timeout)
 
     def json(self, *words: str, status: int = 0) -> Any:

@@ -1,0 +1,260 @@
+"""The AWS API: who we are, the cluster, tokens for it. botocore's errors leave here as ChaosctlErrors.
+
+boto3 is imported when the first request is made: it takes a third of a second that most commands can do without.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chaosctl.errors import ChaosctlError, PreconditionFailed, StageFailed, Unreachable
+
+TOKEN_PREFIX = "k8s-aws-v1."  # noqa: S105, the public name of the format
+TOKEN_LIFE = timedelta(minutes=14)  # EKS accepts a token for 15 minutes after it was signed, whatever X-Amz-Expires
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 30, 4
+
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+BAD_CREDENTIALS = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "AuthFailure"}
+DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Forbidden"}
+
+
+class AwsRefused(StageFailed):
+    """AWS answered with an error; `aws_code` is its name for it."""
+
+    aws_code = ""
+
+    @property
+    def not_found(self) -> bool:
+        """Whether it says that there is no such thing."""
+        return "NotFound" in self.aws_code or self.aws_code in {"NoSuchEntity", "NoSuchBucket", "404"}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who AWS takes us for."""
+
+    account: str
+    arn: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """An EKS cluster; `ca` is its certificate authority, base64 of PEM as in a kubeconfig; empty while CREATING."""
+
+    name: str
+    arn: str
+    status: str
+    version: str
+    endpoint: str
+    ca: str
+    vpc_id: str
+
+
+@dataclass(frozen=True)
+class Token:
+    """A bearer token for the API server of a cluster. Keep it out of logs and arguments."""
+
+    text: str
+    expires: datetime
+
+
+class Aws:
+    """One account and region. `env` is Target.aws_env: what it lacks comes from the usual places of the AWS SDKs."""
+
+    def __init__(self, env: Mapping[str, str], region: str) -> None:
+        self._env, self.region = env, region
+        self._lock = threading.Lock()
+        self._session: Any = None
+        self._clients: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        """A boto3 client; threads may share it. Prefer `call` and `pages`, which translate errors."""
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._make_client(service)
+            return self._clients[service]
+
+    def _make_client(self, service: str) -> Any:
+        from botocore.config import Config
+
+        if self._session is None:
+            self._session = _session(self._env, self.region)
+        config = Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"mode": "standard", "max_attempts": ATTEMPTS},
+            user_agent_extra="chaosctl",
+        )
+        return self._session.client(service, endpoint_url=self._env.get("AWS_ENDPOINT_URL"), config=config)
+
+    def call(self, service: str, operation: str, **arguments: Any) -> Any:
+        """One request, by the operation's name in snake case. Raises AwsRefused, Unreachable or PreconditionFailed."""
+        try:
+            return getattr(self.client(service), operation)(**arguments)
+        except Exception as error:
+            raise _translated(error, f"{service} {operation}") from error
+
+    def pages(self, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
+        """The items under `key` of all pages of a list or describe operation."""
+        try:
+            client = self.client(service)
+            if not client.can_paginate(operation):
+                yield from getattr(client, operation)(**arguments).get(key, ())
+                return
+            for page in client.get_paginator(operation).paginate(**arguments):
+                yield from page.get(key) or ()
+        except Exception as error:
+            raise _translated(error, f"{service} {operation}") from error
+
+    def caller(self) -> Caller:
+        """Who we are. The cheapest check that credentials work."""
+        answer = self.call("sts", "get_caller_identity")
+        return Caller(answer["Account"], answer["Arn"])
+
+    def cluster(self, name: str) -> Cluster | None:
+        """The EKS cluster, or None when there is none of that name."""
+        try:
+            c = self.call("eks", "describe_cluster", name=name)["cluster"]
+        except AwsRefused as error:
+            if error.not_found:
+                return None
+            raise
+        return Cluster(
+            name=c["name"],
+            arn=c["arn"],
+            status=c["status"],
+            version=c.get("version", ""),
+            endpoint=c.get("endpoint", ""),
+            ca=c.get("certificateAuthority", {}).get("data", ""),
+            vpc_id=c.get("resourcesVpcConfig", {}).get("vpcId", ""),
+        )
+
+    def pod_identity_role(self, cluster: str, namespace: str, service_account: str) -> str:
+        """ARN of the role that pods of a service account get, or empty when there is no association."""
+        found = self.pages(
+            "eks",
+            "list_pod_identity_associations",
+            "associations",
+            clusterName=cluster,
+            namespace=namespace,
+            serviceAccount=service_account,
+        )
+        association = next(iter(found), None)
+        if association is None:
+            return ""
+        described = self.call(
+            "eks",
+            "describe_pod_identity_association",
+            clusterName=cluster,
+            associationId=association["associationId"],
+        )
+        return str(described["association"]["roleArn"])
+
+    def eks_token(self, cluster: str) -> Token:
+        """A token as `aws eks get-token` makes it: a presigned GetCallerIdentity that names the cluster."""
+        try:
+            signed = self._presigned_identity(cluster)
+        except Exception as error:
+            raise _translated(error, "signing a token") from error
+        text = TOKEN_PREFIX + base64.urlsafe_b64encode(signed.encode()).decode().rstrip("=")
+        return Token(text, datetime.now(UTC) + TOKEN_LIFE)
+
+    def _presigned_identity(self, cluster: str) -> str:
+        from botocore.signers import RequestSigner
+
+        sts = self.client("sts")
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            raise _no_credentials("signing a token")
+        signer = RequestSigner(
+            sts.meta.service_model.service_id, self.region, "sts", "v4", credentials, self._session.events
+        )
+        request = {
+            "method": "GET",
+            "url": f"{sts.meta.endpoint_url.rstrip('/')}/?Action=GetCallerIdentity&Version=2011-06-15",
+            "body": {},
+            "headers": {"x-k8s-aws-id": cluster},
+            "context": {},
+        }
+        url: str = signer.generate_presigned_url(
+            request, region_name=self.region, expires_in=60, operation_name="GetCallerIdentity"
+        )
+        return url
+
+
+def _session(env: Mapping[str, str], region: str) -> Any:
+    import boto3
+    import botocore.session
+
+    own_keys = "AWS_ACCESS_KEY_ID" in env
+    # With keys of its own a target does not depend on the profile that the user's shell happens to name.
+    core = botocore.session.Session(session_vars={"profile": (None, None, None, None)} if own_keys else None)
+    return boto3.Session(
+        botocore_session=core,
+        region_name=region,
+        aws_access_key_id=env.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=env.get("AWS_SECRET_ACCESS_KEY"),
+        aws_session_token=env.get("AWS_SESSION_TOKEN"),
+    )
+
+
+def _no_credentials(doing: str, why: str = "") -> PreconditionFailed:
+    return PreconditionFailed(
+        "there are no AWS credentials",
+        code="AWS-NO-CREDENTIALS",
+        why=why or f"{doing}: none in the environment, the shared files, or from the machine",
+        remedy="run `aws sso login` or `aws configure`, or set AWS_PROFILE",
+    )
+
+
+def _translated(error: Exception, doing: str) -> BaseException:
+    """What to raise for an exception of boto3 or botocore; other exceptions come back as they are."""
+    from botocore import exceptions as boto
+
+    if isinstance(error, boto.ClientError):
+        return _refused(error, doing)
+    if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
+        return _no_credentials(doing, f"{doing}: {error}")
+    if isinstance(
+        error, (boto.ProfileNotFound, boto.SSOError, boto.TokenRetrievalError, boto.UnauthorizedSSOTokenError)
+    ):
+        return _no_credentials(doing, str(error))
+    if isinstance(error, boto.HTTPClientError):
+        return Unreachable(
+            "the AWS API does not answer",
+            code="AWS-UNREACHABLE",
+            why=f"{doing}: {error}",
+            remedy="check the network, or `chaosctl lab status` when the target is the lab; then run it again",
+        )
+    if isinstance(error, boto.BotoCoreError):
+        return StageFailed("a request to AWS could not be made", code="AWS-CLIENT", why=f"{doing}: {error}")
+    return error
+
+
+def _refused(error: Any, doing: str) -> ChaosctlError:
+    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    why = f"{doing}: {code}: {message}"
+    if code in EXPIRED | BAD_CREDENTIALS:
+        return PreconditionFailed(
+            "AWS does not accept these credentials",
+            code="AWS-CREDENTIALS",
+            why=why,
+            remedy="log in again (`aws sso login`), then check with `aws sts get-caller-identity`",
+        )
+    if code in DENIED:
+        return PreconditionFailed(
+            "these AWS credentials may not do that",
+            code="AWS-DENIED",
+            why=why,
+            remedy="use a role that may; docs/bootstrap.md lists what is needed",
+        )
+    refused = AwsRefused(
+        "AWS refused a request", code="AWS-REFUSED", why=why, remedy="correct what it names, then again"
+    )
+    refused.aws_code = code
+    return refused

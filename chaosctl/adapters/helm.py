@@ -1,0 +1,229 @@
+"""Helm, through pyhelm3: one asyncio.run per call, its errors translated.
+
+pyhelm3 starts helm through a shell and logs whole command lines, so nothing secret may be an argument: credentials
+come from a kubeconfig, values go through stdin. What helm renders may hold Secrets: it is compared, never shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from chaosctl.errors import ChaosctlError, PreconditionFailed, StageFailed, Unreachable, UsageProblem
+from chaosctl.target import ChartSource
+
+T = TypeVar("T")
+Object = dict[str, Any]
+TIMEOUT = "120s"  # for hooks; readiness is waited for by the stages, which can say what is missing
+UNREACHABLE = ("cluster unreachable", "connection refused", "no such host", "i/o timeout", "connection reset")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A Helm release's latest revision. `manifest` and `hooks` are what it rendered; keep them out of logs."""
+
+    name: str
+    namespace: str
+    revision: int
+    status: str  # deployed, failed, pending-install, pending-upgrade, pending-rollback, uninstalling
+    chart: str  # name and version; empty where helm does not say
+    manifest: str
+    hooks: str
+
+    @property
+    def stuck(self) -> bool:
+        """A run was interrupted in the middle of it; helm refuses to go on until that is cleared away."""
+        return self.status.startswith("pending-") or self.status == "uninstalling"
+
+    def renders_like(self, other: Release) -> bool:
+        """Whether both would install the same objects."""
+        return (self.manifest.strip(), self.hooks) == (other.manifest.strip(), other.hooks)
+
+    def objects(self) -> list[Object]:
+        """The objects of the manifest, their namespace filled in."""
+        return [o for o in yaml.load_all(self.manifest, Loader=_Loader) if o]
+
+
+class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
+    """Safe, and in C where that is there."""
+
+
+class Helm:
+    """Helm on one cluster. `prepare` is called before each command: it puts a fresh token where the kubeconfig says."""
+
+    def __init__(
+        self, executable: Path, kubeconfig: Path, context: str | None = None, prepare: Callable[[], None] = lambda: None
+    ) -> None:
+        from pyhelm3 import Command
+
+        self._prepare = prepare
+        self._command = Command(
+            executable=str(executable), kubeconfig=kubeconfig, kubecontext=context, default_timeout=TIMEOUT
+        )
+
+    def _run(self, what: str, call: Coroutine[Any, Any, T]) -> T:
+        from pyhelm3 import errors
+
+        self._prepare()
+        try:
+            return asyncio.run(call)
+        except errors.Error as error:
+            raise _translated(error, what) from error
+
+    def release(self, name: str, namespace: str) -> Release | None:
+        """The latest revision, or None when it is not installed."""
+        try:
+            answer = self._run(f"status of {name}", self._command.status(name, namespace=namespace))
+        except ReleaseMissing:
+            return None
+        return _release(answer)
+
+    def chart_of(self, name: str, namespace: str) -> str:
+        """Name and version of the chart that is installed, for example chaotic-backend-0.1.0."""
+        metadata = self._run(f"chart of {name}", self._command.get_chart_metadata(name, namespace=namespace))
+        return f"{metadata['name']}-{metadata['version']}"
+
+    def preview(self, name: str, namespace: str, chart: ChartSource, values: Mapping[str, Any]) -> Release:
+        """What `install` would make of the release, rendered against the cluster; nothing is changed."""
+        command = ["upgrade", name, chart.ref, "--install", "--dry-run=server", "--output", "json"]
+        command += ["--namespace", namespace, "--values", "-"]
+        command += ["--repo", chart.repo] if chart.repo else []
+        command += ["--version", chart.version] if chart.version else []
+        stdin = json.dumps(merged(chart, values)).encode()
+        answer = self._run(f"rendering {name}", self._command.run(command, stdin))
+        return _release(json.loads(answer[answer.index(b"{") :]))
+
+    def install(self, name: str, namespace: str, chart: ChartSource, values: Mapping[str, Any]) -> Release:
+        """Install or upgrade; makes a new revision in any case. Does not wait for readiness."""
+        call = self._command.install_or_upgrade(
+            name,
+            chart.ref,
+            merged(chart, values),
+            namespace=namespace,
+            repo=chart.repo,
+            version=chart.version,
+            create_namespace=False,
+            server_side="true",
+            force_conflicts=True,  # a field that somebody edited by hand becomes the chart's again
+        )
+        return _release(self._run(f"installing {name}", call))
+
+    def recover(self, stuck: Release) -> str:
+        """Clear an interrupted operation away; says what was done: `uninstalled` or `rolled back`."""
+        if stuck.status == "uninstalling" or not (good := self._last_good(stuck)):
+            self.uninstall(stuck.name, stuck.namespace)
+            return "uninstalled"
+        call = self._command.rollback(stuck.name, good, namespace=stuck.namespace)
+        self._run(f"rolling back {stuck.name}", call)
+        return "rolled back"
+
+    def _last_good(self, stuck: Release) -> int | None:
+        history = self._run(f"history of {stuck.name}", self._command.history(stuck.name, namespace=stuck.namespace))
+        good = [h["revision"] for h in history if h["status"] in ("deployed", "superseded")]
+        return max(good, default=None)
+
+    def uninstall(self, name: str, namespace: str) -> bool:
+        """Remove a release and its objects. False when it was not there."""
+        try:
+            self._run(f"uninstalling {name}", self._command.uninstall(name, namespace=namespace))
+        except ReleaseMissing:
+            return False
+        return True
+
+    def test(self, name: str, namespace: str, *, seconds: int = 60) -> str:
+        """Run the chart's test hooks; their log. StageFailed when one fails."""
+        command = ["test", name, "--namespace", namespace, "--timeout", f"{seconds}s", "--logs"]
+        return self._run(f"testing {name}", self._command.run(command)).decode(errors="replace")
+
+    def crds(self, chart: ChartSource) -> list[Object]:
+        """The CustomResourceDefinitions in the chart's crds/, which helm itself never upgrades."""
+        command = ["show", "crds", chart.ref]
+        command += ["--repo", chart.repo] if chart.repo else []
+        command += ["--version", chart.version] if chart.version else []
+        text = self._run(f"reading the CRDs of {chart.ref}", self._command.run(command))
+        return [o for o in yaml.load_all(text, Loader=_Loader) if o]
+
+
+class ReleaseMissing(StageFailed):
+    """Helm knows no release of that name."""
+
+
+def merged(chart: ChartSource, values: Mapping[str, Any]) -> Object:
+    """The target's values files in order, then `values` on top, as `helm -f a -f b` merges: maps deep, lists whole."""
+    result: Object = {}
+    for layer in [*(_values_file(path) for path in chart.values), values]:
+        result = _overlay(result, layer)
+    return result
+
+
+def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> Object:
+    both = {
+        key: _overlay(below[key], above[key])
+        for key in below.keys() & above.keys()
+        if isinstance(below[key], Mapping) and isinstance(above[key], Mapping)
+    }
+    return {**below, **above, **both}
+
+
+def _values_file(path: Path) -> Mapping[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise _bad_values(path, str(error)) from error
+    if not isinstance(values, dict):
+        raise _bad_values(path, "it is not a mapping")
+    return values
+
+
+def _bad_values(path: Path, why: str) -> UsageProblem:
+    return UsageProblem(
+        f"the Helm values in {path} cannot be read", code="VALUES-INVALID", why=why, remedy=f"correct {path}"
+    )
+
+
+def _release(answer: Mapping[str, Any]) -> Release:
+    metadata = (answer.get("chart") or {}).get("metadata") or {}
+    hooks = [{k: h.get(k) for k in ("name", "kind", "path", "events", "manifest")} for h in answer.get("hooks") or ()]
+    return Release(
+        name=answer["name"],
+        namespace=answer["namespace"],
+        revision=int(answer["version"]),
+        status=answer["info"]["status"],
+        chart=f"{metadata['name']}-{metadata['version']}" if metadata else "",
+        manifest=answer.get("manifest", ""),
+        hooks=json.dumps(hooks, sort_keys=True),
+    )
+
+
+def _translated(error: Any, what: str) -> ChaosctlError:
+    from pyhelm3 import errors
+
+    told = error.stderr.decode(errors="replace").strip()
+    why = f"{what}: {told[-2000:]}"
+    if isinstance(error, errors.ReleaseNotFoundError):
+        return ReleaseMissing("there is no such Helm release", code="HELM-NO-RELEASE", why=why)
+    if isinstance(error, errors.ConnectionError) or any(sign in told for sign in UNREACHABLE):
+        return Unreachable(
+            "helm cannot reach the Kubernetes API",
+            code="KUBE-UNREACHABLE",
+            why=why,
+            remedy="run it again once it answers",
+        )
+    if isinstance(error, errors.ChartNotFoundError) or ("not found" in told and "chart" in told.lower()):
+        return PreconditionFailed(
+            "the Helm chart cannot be had", code="HELM-CHART-MISSING", why=why, remedy="check the network, then again"
+        )
+    if isinstance(error, errors.FailedToRenderChartError) or "don't meet the specifications of the schema" in told:
+        return UsageProblem(
+            "the chart does not accept these values",
+            code="VALUES-INVALID",
+            why=why,
+            remedy="correct the values it names",
+        )
+    return StageFailed("helm failed", code="HELM-FAILED", why=why, remedy="correct what it names, then run it again")

@@ -1,0 +1,106 @@
+"""One run of one subcommand: its settings, its display, its lock, and what it says at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import typer
+
+from chaosctl import config
+from chaosctl.cli import compose, lock
+from chaosctl.cli.command import Common, Interrupted
+from chaosctl.config import Settings
+from chaosctl.errors import PreconditionFailed, Refused, UsageProblem
+from chaosctl.events import Event, StageStarted
+from chaosctl.stages.stage import Context
+from chaosctl.ui.console import print_report
+from chaosctl.ui.live import open_live
+
+
+class Session:
+    """What a subcommand works with."""
+
+    def __init__(self, command: str, common: Common) -> None:
+        self.command = command
+        self.common = common
+        self._live = open_live(sys.stderr, verbose=common.verbose)
+        self._stage = ""
+        self._changing = False
+
+    def emit(self, event: Event) -> None:
+        """Show an event."""
+        if isinstance(event, StageStarted):
+            self._stage = event.stage
+        self._live.emit(event)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Command line, environment, chaosctl.toml, defaults."""
+        c = self.common
+        return config.load(c.config, target=c.target, environment=c.environment, region=c.region)
+
+    def context(self, *, start: bool = False) -> Context:
+        """What stages need. With `start` the lab is started when it is not running, else that is an error."""
+        context = self.existing_context(start=start)
+        if context is None:
+            raise PreconditionFailed(
+                "no lab is running on this machine",
+                code="LAB-NOT-RUNNING",
+                why="the target is `lab`, and nothing has been deployed yet, or it was removed",
+                remedy="run `chaosctl up`, or name another target with --target",
+            )
+        return context
+
+    def existing_context(self, *, start: bool = False) -> Context | None:
+        """Like `context`, but None when the target does not exist."""
+        return compose.open_context(self.settings, self.emit, start=start)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held by whatever changes this environment. Raises Busy, which names the other run."""
+        with lock.held(compose.environment_dir(self.settings), " ".join(["chaosctl", *sys.argv[1:]])):
+            self._changing = True
+            yield
+
+    def confirm(self, question: str, *, consequence: str) -> None:
+        """Ask on the terminal unless --yes. Without a terminal to ask on that is a usage problem."""
+        if self.common.yes:
+            return
+        if not sys.stdin.isatty():
+            raise UsageProblem(
+                "this needs a yes, and there is nobody to ask",
+                code="CONFIRMATION-NEEDED",
+                why=consequence,
+                remedy="add --yes",
+            )
+        print(consequence, file=sys.stderr)
+        if not typer.confirm(question, err=True):
+            raise Refused("not confirmed, nothing was changed", code="NOT-CONFIRMED")
+
+    def run(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+        """Run the subcommand and print its report; ends the program with the report's status."""
+        try:
+            with self._live:
+                report = function(self, **options)
+        except KeyboardInterrupt:
+            raise self._interrupted() from None
+        if report is None:
+            return
+        print_report(self.command, report, as_json=self.common.json)
+        if report.status:
+            raise typer.Exit(int(report.status))
+
+    def _interrupted(self) -> Interrupted:
+        where = f" in the stage {self._stage}" if self._stage else ""
+        if not self._changing:
+            return Interrupted(f"interrupted{where}", code="INTERRUPTED", why="nothing was being changed")
+        return Interrupted(
+            f"interrupted{where}",
+            code="INTERRUPTED",
+            why="what was done so far stays as it is",
+            remedy=f"run `chaosctl {self.command}` again to carry on, or `chaosctl down` to remove everything",
+        )

@@ -1,0 +1,83 @@
+"""The targets that are not the lab: an AWS account, and a cluster that something else deployed to."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+
+from chaosctl import config
+from chaosctl.adapters import http
+from chaosctl.adapters.aws import Aws
+from chaosctl.config import Settings
+from chaosctl.errors import PreconditionFailed, UsageProblem
+from chaosctl.events import Emit, Step
+from chaosctl.target import ChartSource, Target
+
+CONTROLLER = "aws-load-balancer-controller"
+CONTROLLER_VERSION = "3.5.0"
+CONTROLLER_REPOSITORY = "https://aws.github.io/eks-charts"
+WHAT_IS_MY_ADDRESS = "https://checkip.amazonaws.com"
+
+
+def open_aws(settings: Settings, emit: Emit) -> Target:
+    """The account that the usual AWS credentials belong to. Refuses another one than settings.account_id."""
+    env = {"AWS_REGION": settings.region, "AWS_DEFAULT_REGION": settings.region}
+    caller = Aws(env, settings.region).caller()
+    if settings.account_id not in (None, caller.account):
+        raise PreconditionFailed(
+            f"these credentials belong to the AWS account {caller.account}, not to {settings.account_id}",
+            code="AWS-WRONG-ACCOUNT",
+            why=caller.arn,
+            remedy="use the other credentials (AWS_PROFILE), or change account_id in chaosctl.toml",
+        )
+    emit(Step(f"AWS account {caller.account}, as {caller.arn}"))
+    return Target(
+        name="aws",
+        region=settings.region,
+        aws_env=env,
+        charts=_charts(settings),
+        state_bucket=f"chaosctl-state-{caller.account}-{settings.region}",
+        terraform_variables={"public_access_cidrs": settings.infra.public_access_cidrs or [_own_address()]},
+    )
+
+
+def _charts(settings: Settings) -> dict[str, ChartSource]:
+    helm = config.asset("helm")
+    own = (helm / "values" / "aws" / f"{CONTROLLER}.yaml", helm / "values" / "aws" / "chaotic-backend.yaml")
+    controller, app = (tuple(f for f in (file,) if f.exists()) for file in own)
+    extra = (settings.app.values,) if settings.app.values else ()
+    return {
+        CONTROLLER: ChartSource(CONTROLLER, CONTROLLER_REPOSITORY, CONTROLLER_VERSION, controller),
+        settings.release: ChartSource(str(helm / "chaotic-backend"), values=app + extra),
+    }
+
+
+def _own_address() -> str:
+    """The network that the cluster's public endpoint is opened for: the address that AWS sees us from."""
+    seen = http.get_text(WHAT_IS_MY_ADDRESS).strip()
+    return str(ipaddress.ip_network(seen))
+
+
+def open_kube_context(settings: Settings) -> Target:
+    """A cluster named by a kubeconfig context; AWS is not asked for anything."""
+    if settings.kube_context is None and settings.kubeconfig is None:
+        raise UsageProblem(
+            "the target `context` needs to know which cluster",
+            code="CONTEXT-MISSING",
+            remedy="set kube_context (and kubeconfig) in chaosctl.toml, or CHAOSCTL_KUBE_CONTEXT",
+        )
+    return Target(
+        name="context",
+        region=settings.region,
+        aws_env={},
+        charts={},
+        state_bucket="",
+        kubeconfig=settings.kubeconfig or _default_kubeconfig(),
+        kube_context=settings.kube_context,
+    )
+
+
+def _default_kubeconfig() -> Path:
+    named = [p for p in os.environ.get("KUBECONFIG", "").split(os.pathsep) if p]
+    return Path(named[0]) if named else Path.home() / ".kube" / "config"

@@ -1,0 +1,14 @@
+"""Corrections of moto 5.2.5, by service. Each says the symptom that it cures; tests fail without it."""
+
+from __future__ import annotations
+
+from . import autoscaling, budgets, cloudwatch, ec2, eks, iam, network_interfaces, s3, ssm
+
+
+def apply() -> None:
+    """Apply all of them. Must run before the first request; a second call changes nothing."""
+    if getattr(apply, "done", False):
+        return
+    for module in (eks, ec2, network_interfaces, autoscaling, iam, s3, ssm, cloudwatch, budgets):
+        module.apply()
+    apply.done = True  # type: ignore[attr-defined]

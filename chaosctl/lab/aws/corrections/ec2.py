@@ -1,0 +1,61 @@
+"""EC2: launch templates, security group rules, gateway endpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.ec2.exceptions import InvalidRouteError
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.launch_templates import LaunchTemplateVersion
+from moto.ec2.models.security_groups import SecurityGroupRule
+
+
+def apply() -> None:
+    """Apply all of them."""
+    _launch_template_tags()
+    _rule_descriptions()
+    _gateway_endpoints()
+
+
+def _launch_template_tags() -> None:
+    # The template's own tags come back inside its data: with default_tags, every plan wants a change.
+    init = LaunchTemplateVersion.__init__
+
+    def without_own_tags(
+        self: LaunchTemplateVersion, template: Any, number: int, data: dict[str, Any], description: str
+    ) -> None:
+        specifications = data.pop("TagSpecifications", [])
+        others = [spec for spec in specifications if spec.get("ResourceType") != "launch-template"]
+        init(self, template, number, {**data, "TagSpecifications": others} if others else data, description)
+
+    LaunchTemplateVersion.__init__ = without_own_tags
+
+
+def _rule_descriptions() -> None:
+    # A rule that names a group instead of addresses loses its description: every plan wants a change.
+    def description(self: SecurityGroupRule) -> str | None:
+        return self.ip_range.get("Description") or self.source_group.get("Description")
+
+    SecurityGroupRule.description = property(description)
+
+
+def _gateway_endpoints() -> None:
+    # Route tables that were added later have no route to the endpoint, and deleting it fails on the first of them.
+    delete = EC2Backend.delete_vpc_endpoints
+
+    def delete_vpc_endpoints(self: EC2Backend, vpce_ids: list[str] | None = None) -> None:
+        for endpoint in map(self.vpc_end_points.get, vpce_ids or []):
+            if endpoint is not None and endpoint.vpc_endpoint_type.lower() == "gateway":
+                _delete_routes(self, endpoint)
+        delete(self, vpce_ids)
+
+    EC2Backend.delete_vpc_endpoints = delete_vpc_endpoints
+
+
+def _delete_routes(backend: EC2Backend, endpoint: Any) -> None:
+    for table in endpoint.route_table_ids:
+        try:
+            backend.delete_route(table, endpoint.destination_prefix_list_id)
+        except InvalidRouteError:
+            continue
+    endpoint.route_table_ids = []

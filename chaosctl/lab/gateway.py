@@ -1,0 +1,72 @@
+"""What joins a cluster's VPC to this machine: one HAProxy with a foot in each of the two network namespaces."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+
+from chaosctl.lab.desired import Cluster
+from chaosctl.lab.layout import AWS_IN_VPC, POD_IDENTITY_IN_VPC, Layout
+from chaosctl.lab.pki import Pki, write_private
+from chaosctl.lab.supervisor import Program
+
+FIRST_CLUSTER, LAST_CLUSTER = 1, 199  # loopback addresses for API servers, see Layout.loopback
+
+
+def address(layout: Layout, cluster: str) -> str:
+    """Loopback address on which this machine reaches a cluster's API server; chosen once, kept in its directory."""
+    file = layout.cluster(cluster) / "loopback"
+    if not file.exists():
+        taken = {other.read_text() for other in layout.cluster("x").parent.glob("*/loopback")}
+        candidates = (layout.loopback(index) for index in range(FIRST_CLUSTER, LAST_CLUSTER + 1))
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(file, next(candidate for candidate in candidates if candidate not in taken))
+    return file.read_text()
+
+
+def aws_endpoint(layout: Layout) -> str:
+    """Address and port of the lab's AWS on this machine, as the lab was started with."""
+    port = json.loads((layout.root / "lab.json").read_text())["aws_port"]
+    return f"{layout.loopback(0)}:{port}"
+
+
+def render(layout: Layout, cluster: Cluster, loopback: str, aws: str) -> str:
+    """HAProxy's configuration."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("chaosctl.lab"), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    return environment.get_template("gateway.cfg").render(
+        cluster=cluster.name,
+        loopback=loopback,
+        address=cluster.address,
+        netns=layout.vpc_netns(cluster.vpc_id),
+        aws_in_vpc=AWS_IN_VPC,
+        pod_identity_in_vpc=POD_IDENTITY_IN_VPC,
+        aws_endpoint=aws,
+        certificate=_certificate(layout, cluster.name),
+    )
+
+
+def program(layout: Layout, cluster: Cluster, tools: Mapping[str, Path]) -> Program:
+    """Write the configuration and say how to run it. The cluster's certificates and its VPC must be there."""
+    config = layout.cluster(cluster.name) / "gateway.cfg"
+    text = render(layout, cluster, address(layout, cluster.name), aws_endpoint(layout))
+    pair = Pki.of(layout, cluster.name).pair("aws")
+    certificate = pair.certificate.read_bytes() + pair.key.read_bytes()
+    write_private(_certificate(layout, cluster.name), certificate)
+    write_private(config, text)
+    return Program(
+        name=f"{cluster.name}.gateway",
+        argv=(str(tools["haproxy"]), "-db", "-f", str(config)),
+        group=f"cluster:{cluster.name}",
+        stop_seconds=2,
+        revision=hashlib.sha256(text.encode() + certificate).hexdigest()[:16],
+    )
+
+
+def _certificate(layout: Layout, cluster: str) -> Path:
+    return layout.cluster(cluster) / "pki" / "aws.pem"

@@ -1,0 +1,117 @@
+"""Finding the lab's processes in /proc, and ending them."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+SHIM = "containerd-shim"
+
+
+def with_environment(entry: str) -> list[int]:
+    """Processes that were started with `entry` (NAME=value) in their environment; never this one or its ancestors."""
+    wanted = entry.encode()
+    mine = _ancestry()
+    found = []
+    for directory in Path("/proc").iterdir():
+        if not directory.name.isdigit() or int(directory.name) in mine:
+            continue
+        with suppress(OSError):  # it ended meanwhile
+            if wanted in (directory / "environ").read_bytes().split(b"\0"):
+                found.append(int(directory.name))
+    return found
+
+
+def with_marker(marker: tuple[str, str]) -> list[int]:
+    """Processes of the lab whose Layout.marker this is, except those inside containers."""
+    return with_environment("=".join(marker))
+
+
+def in_namespace(kind: str, file: Path) -> list[int]:
+    """Processes in the namespace of `kind` (net, mnt) that `file` holds."""
+    try:
+        inode = file.stat().st_ino
+    except OSError:
+        return []
+    mine = _ancestry()
+    found = []
+    for directory in Path("/proc").iterdir():
+        with suppress(OSError):
+            if directory.name.isdigit() and (directory / "ns" / kind).stat().st_ino == inode:
+                found.append(int(directory.name))
+    return [pid for pid in found if pid not in mine]
+
+
+def is_shim(pid: int) -> bool:
+    """Whether a process is a containerd shim, the parent of containers."""
+    try:
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return any(SHIM in Path(word.decode(errors="replace")).name for word in argv[:2])
+
+
+def name(pid: int) -> str:
+    """What a process is called, for people."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "?"
+
+
+def end(pids: Iterable[int], *, grace: float) -> None:
+    """Ask processes to end, kill those that still run after `grace` seconds (0: at once), and wait for their end."""
+    handles = _handles(pids)
+    try:
+        if grace > 0:
+            _send(handles, signal.SIGTERM)
+            _wait(handles, grace)
+        _send(handles, signal.SIGKILL)
+        _wait(handles, 10)
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _handles(pids: Iterable[int]) -> list[int]:
+    handles = []
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            handles.append(os.pidfd_open(pid))  # a PID may be reused; this stays with its process
+    return handles
+
+
+def _send(handles: Iterable[int], number: signal.Signals) -> None:
+    for handle in handles:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, number)
+
+
+def _wait(handles: list[int], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    poll = select.poll()
+    for handle in handles:
+        poll.register(handle, select.POLLIN)
+    left = len(handles)
+    while left and (remaining := deadline - time.monotonic()) > 0:
+        for handle, _ in poll.poll(remaining * 1000):
+            poll.unregister(handle)
+            left -= 1
+
+
+def _ancestry() -> set[int]:
+    pids = set()
+    pid = os.getpid()
+    while pid > 0 and pid not in pids:
+        pids.add(pid)
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            break
+        pid = int(stat.rpartition(")")[2].split()[1])
+    return pids

@@ -1,0 +1,47 @@
+"""The toolbox's errors, each with what to do about it."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chaosctl.errors import PreconditionFailed
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class SourceFailed(PreconditionFailed):
+    """One place could not supply a tool; the next one is tried."""
+
+    def __init__(self, what: str, *, why: str = "", code: str = "TOOL-SOURCE", remedy: str = "") -> None:
+        super().__init__(what, code=code, why=why, remedy=remedy)
+
+
+def no_space(place: Path, why: str) -> PreconditionFailed:
+    """The disk that holds the cache is full."""
+    return PreconditionFailed(
+        f"the disk that holds {place} is full",
+        code="TOOL-NO-SPACE",
+        why=why,
+        remedy="free some space, or set CHAOSCTL_CACHE_DIR to a place that has it; what is complete is kept",
+    )
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn the operating system's complaints about writing below `place` into an error with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise no_space(place, str(error)) from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR):
+            raise PreconditionFailed(
+                f"the tool cache {place} cannot be written",
+                code="TOOL-CACHE-READONLY",
+                why=str(error),
+                remedy="set CHAOSCTL_CACHE_DIR to a directory that can be written",
+            ) from error
+        raise

@@ -1,0 +1,144 @@
+"""Events as they happen, on stderr: a moving display on a terminal, plain lines with a time everywhere else."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol, TextIO
+
+from chaosctl.events import (
+    Event,
+    ResourceProgress,
+    StageFinished,
+    StageStarted,
+    StandInUsed,
+    Step,
+    Transfer,
+    Waiting,
+    Warned,
+)
+
+QUIET_SECONDS = 4.0  # the same transfer or running resource is mentioned at most this often in plain lines
+
+
+class Live(Protocol):
+    """Shows events between entering and leaving."""
+
+    def emit(self, event: Event) -> None:
+        """Show one event; safe from any thread."""
+
+    def __enter__(self) -> Live:
+        """Begin to show."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the screen tidy."""
+
+
+def open_live(stream: TextIO, *, verbose: int = 0) -> Live:
+    """A moving display when `stream` is a capable terminal, else plain lines."""
+    if stream.isatty():
+        from chaosctl.ui.terminal import Terminal
+
+        return Terminal(stream, verbose=verbose)
+    return Lines(stream, verbose=verbose)
+
+
+class Lines:
+    """One line per event, with the seconds since the beginning."""
+
+    def __init__(self, stream: TextIO, *, verbose: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._verbose, self._clock = stream, verbose, clock
+        self._started = clock()
+        self._said: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def emit(self, event: Event) -> None:
+        """Print the event unless the same was said a moment ago."""
+        with self._lock:
+            if self._repeats(event):
+                return
+            text = line_of(event)
+            if text:
+                print(f"{self._clock() - self._started:7.1f}s  {text}", file=self._stream, flush=True)
+
+    def _repeats(self, event: Event) -> bool:
+        if self._verbose:
+            return False
+        if isinstance(event, Transfer):
+            finished = bool(event.total) and event.done >= event.total
+            return not finished and self._recent(f"transfer {event.what}")
+        if isinstance(event, ResourceProgress):
+            return event.phase == "started" or (event.phase == "running" and self._recent("terraform"))
+        return False
+
+    def _recent(self, key: str) -> bool:
+        now = self._clock()
+        if now - self._said.get(key, -QUIET_SECONDS) < QUIET_SECONDS:
+            return True
+        self._said[key] = now
+        return False
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.flush()
+
+
+def line_of(event: Event) -> str:
+    """One line for people; empty for events that are not for them."""
+    describe: Callable[[Any], str] | None = _LINES.get(type(event))
+    return describe(event) if describe else ""
+
+
+def size(count: float) -> str:
+    """Bytes for people: 4.2 MB."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 8 s, 2 min 5 s."""
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
+
+
+def transfer_line(event: Transfer) -> str:
+    """Name, sizes and what remains of a download or a build."""
+    of_total = f" of {size(event.total)}" if event.total else ""
+    remaining = f", {duration(event.remaining)} left" if event.remaining is not None else ""
+    return f"{event.what}: {size(event.done)}{of_total}{remaining}"
+
+
+def _finished(event: StageFinished) -> str:
+    changed = "" if event.changed else " (nothing to do)"
+    return f"{event.stage}: {event.summary}{changed}, {event.seconds:.1f} s"
+
+
+def _resource(event: ResourceProgress) -> str:
+    return f"{event.address}: {event.action} {event.phase}" + (f", {event.seconds:.0f} s" if event.seconds else "")
+
+
+def _waiting(event: Waiting) -> str:
+    return f"waiting for {event.what}, {duration(event.seconds)}" + (f": {event.detail}" if event.detail else "")
+
+
+_LINES: dict[type[Event], Callable[[Any], str]] = {
+    StageStarted: lambda e: f"{e.stage}: {e.description}",
+    StageFinished: _finished,
+    Step: lambda e: e.text,
+    ResourceProgress: _resource,
+    Waiting: _waiting,
+    Transfer: transfer_line,
+    Warned: lambda e: f"warning: {e.text}" + (f" ({e.remedy})" if e.remedy else ""),
+    StandInUsed: lambda e: f"stand-in: {e.what} serves in place of {e.real}",
+}

@@ -1,0 +1,56 @@
+import socket
+from pathlib import Path
+
+import pytest
+
+from chaosctl.errors import ExitStatus, PreconditionFailed
+from chaosctl.lab import preflight
+from chaosctl.lab.layout import Layout
+
+PORT = 45661
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path / "lab")
+
+
+def found(check: str, layout: Layout) -> list[str]:
+    return [what for what, _ in getattr(preflight, check)(layout, PORT)]
+
+
+def test_every_problem_is_named_at_once(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    with pytest.raises(PreconditionFailed) as failure:
+        preflight.check(layout, PORT)
+    assert "uid 1000" in failure.value.why
+    assert "Darwin" in failure.value.why
+    assert failure.value.status is ExitStatus.PRECONDITION
+
+
+def test_a_full_disk_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "DISK_NEEDED", 10**18)
+    assert "GB free" in found("disk_full", layout)[0]
+
+
+def test_a_taken_port_is_named(layout: Layout) -> None:
+    with socket.socket() as holder:
+        holder.bind(("0.0.0.0", PORT))
+        holder.listen()
+        assert f":{PORT}" in found("port_taken", layout)[0]
+
+
+def test_a_free_port_is_no_problem(layout: Layout) -> None:
+    assert found("port_taken", layout) == []
+
+
+def test_an_overlay_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "_filesystem", lambda path: "overlay")
+    assert "inside a container" in found("overlay_on_overlay", layout)[0]
+
+
+def test_missing_overlayfs_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda self, *a, **k: "nodev\ttmpfs\n")
+    monkeypatch.setattr(preflight, "_loads", lambda module: False)
+    assert "overlayfs" in found("kernel_lacks", layout)[0]

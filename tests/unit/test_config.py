@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+
+from chaosctl import config
+from chaosctl.errors import ExitStatus, UsageProblem
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(text: str) -> None:
+    Path(config.CONFIG_FILE).write_text(text)
+
+
+def test_defaults_are_those_of_the_mission() -> None:
+    settings = config.load()
+    assert (settings.region, settings.cluster_name) == ("us-west-2", "chaotic-backend-cluster")
+    assert settings.infra.node_instance_types == ["t3.medium"]
+    assert (settings.infra.node_min_size, settings.infra.node_max_size) == (2, 4)
+
+
+def test_the_command_line_wins_over_environment_and_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    write('region = "eu-west-1"\n[smoke]\nrequests = 60\nlimit_ms = 100\n')
+    monkeypatch.setenv("CHAOSCTL_SMOKE__REQUESTS", "70")
+    settings = config.load(region="eu-north-1", target=None)
+    assert (settings.region, settings.smoke.requests, settings.smoke.limit_ms) == ("eu-north-1", 70, 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("region = ", "Invalid value"),
+        ('regoin = "us-west-2"', "regoin"),
+        ('region = "mars"', "region"),
+        ('cluster_name = "Not A Label"', "cluster_name"),
+        ("[infra]\nnode_min_size = 5", "node_min_size"),
+        ('[infra]\npublic_access_cidrs = ["10.0.0.1/8"]', "public_access_cidrs"),
+        ('target = "moon"', "target"),
+        ("[smoke]\nrequests = 0", "smoke.requests"),
+    ],
+)
+def test_a_mistake_is_named(text: str, named: str) -> None:
+    write(text)
+    with pytest.raises(UsageProblem) as failure:
+        config.load()
+    assert named in failure.value.why
+    assert failure.value.status is ExitStatus.USAGE
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    write('region = "mars"\n[smoke]\nrequests = 0\n')
+    with pytest.raises(UsageProblem) as failure:
+        config.load()
+    assert "region" in failure.value.why
+    assert "smoke.requests" in failure.value.why
+
+
+def test_a_named_file_must_exist() -> None:
+    with pytest.raises(UsageProblem, match="cannot be read"):
+        config.load(Path("nowhere.toml"))
+
+
+def test_assets_are_found_beside_the_package() -> None:
+    assert (config.asset("terraform") / "versions.tf").parent.name == "terraform"
