@@ -15,7 +15,13 @@ from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from chaosctl.errors import UsageProblem
 
@@ -88,6 +94,10 @@ class ChaosSettings(Section):
     success_percent: float = Field(99.0, ge=0, le=100)
     downtime_seconds: float = Field(1.0, ge=0)
     recovery_seconds: float = Field(120, gt=0)
+    request_timeout_seconds: float = Field(2, gt=0, le=60)
+    steady_seconds: float = Field(5, gt=0)  # clean traffic before anything is broken
+    steady_within_seconds: float = Field(60, gt=0)  # how long to wait for that
+    observe_seconds: float = Field(30, ge=0)  # shortest observation after the fault
 
 
 class LabSettings(Section):
@@ -154,13 +164,17 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
             remedy="name one that exists, or leave --config out",
         )
     given = {key: value for key, value in overrides.items() if value is not None}
-    source = str(file) if file.is_file() else "CHAOSCTL_* variables"
+    source = str(file) if file.is_file() else "the command line, or CHAOSCTL_* variables"
     bound = type("BoundSettings", (Settings,), {"model_config": {**Settings.model_config, "toml_file": file}})
     try:
         settings: Settings = bound(**given)
     except tomllib.TOMLDecodeError as error:
         raise UsageProblem(
             f"{file} is not valid TOML", code="CONFIG-INVALID", why=str(error), remedy=f"correct {file}"
+        ) from error
+    except SettingsError as error:  # a variable that names a table and holds no JSON
+        raise UsageProblem(
+            "the configuration has mistakes", code="CONFIG-INVALID", why=str(error), remedy="unset that variable"
         ) from error
     except ValidationError as error:
         mistakes = "\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

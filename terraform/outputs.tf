@@ -47,12 +47,12 @@ output "cluster_endpoint" {
 
 output "cluster_certificate_authority" {
   description = "Certificate that signs the Kubernetes API's, base64 of PEM (public, not a secret)."
-  value       = aws_eks_cluster.main.certificate_authority[0].data
+  value       = one(aws_eks_cluster.main.certificate_authority[*].data)
 }
 
 output "cluster_security_group_id" {
   description = "Security group of control plane and nodes."
-  value       = aws_eks_cluster.main.vpc_config[0].cluster_security_group_id
+  value       = one(aws_eks_cluster.main.vpc_config[*].cluster_security_group_id)
 }
 
 output "node_group_name" {

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from chaosctl.adapters.kube import WATCH_SECONDS, Expired, Kube, NotFound, Object, Resource, Response
-from chaosctl.errors import ChaosctlError, Unreachable
+from chaosctl.adapters.kube import WATCH_SECONDS, Expired, Kube, NotFound, Object, Resource, Response, events
+from chaosctl.errors import ChaosctlError
 
 OnEvent = Callable[[str, Object], None]  # type (ADDED, MODIFIED, DELETED) and the object
 RETRY_SECONDS = 0.5
@@ -47,6 +47,7 @@ class Follow:
         self._stopped = threading.Event()
         self._response: Response | None = None
         self._broken: ChaosctlError | None = None
+        self._broken_since = 0.0
         self._thread = threading.Thread(target=self._run, name=f"follow {resource.plural}", daemon=True)
 
     def objects(self) -> list[Object]:
@@ -58,6 +59,11 @@ class Follow:
     def broken(self) -> ChaosctlError | None:
         """Why the objects may be out of date at the moment; None while the watch is connected."""
         return self._broken
+
+    @property
+    def broken_seconds(self) -> float:
+        """For how long it has been broken; 0 while it is not."""
+        return time.monotonic() - self._broken_since if self._broken else 0.0
 
     def __enter__(self) -> Follow:
         self._version = self._relist()
@@ -80,6 +86,8 @@ class Follow:
             except ChaosctlError as error:
                 if self._stopped.is_set():
                     return
+                if self._broken is None:
+                    self._broken_since = time.monotonic()
                 self._broken = error
                 self._stopped.wait(RETRY_SECONDS)
                 with contextlib.suppress(ChaosctlError):  # still not there: the next round tries again
@@ -110,8 +118,10 @@ class Follow:
         }
         self._response = response = self._kube.open("GET", self._resource.path(self._namespace), query)
         self._broken = None
+        if self._stopped.is_set():  # whoever leaves looks for the response after this was set, we the other way round
+            response.shutdown()
         try:
-            for event in _events(response):
+            for event in events(response):
                 self._handle(event)
         finally:
             response.release_conn()
@@ -140,16 +150,3 @@ class Follow:
 
 def _version(obj: Object) -> str:
     return str(obj["metadata"].get("resourceVersion", ""))
-
-
-def _events(response: Response) -> Iterator[dict[str, Any]]:
-    """The events of a watch, one JSON text per line, until the server or `shutdown` ends it."""
-    buffer = b""
-    try:
-        for chunk in response.stream(65536):
-            *lines, buffer = (buffer + chunk).split(b"\n")
-            yield from (json.loads(line) for line in lines if line)
-    except Exception as error:  # urllib3 has a dozen ways to say that the connection broke
-        raise Unreachable(
-            "the connection to the Kubernetes API broke", code="KUBE-UNREACHABLE", why=str(error), remedy="run it again"
-        ) from error

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from chaosctl.target import ChartSource
 T = TypeVar("T")
 Object = dict[str, Any]
 TIMEOUT = "120s"  # for hooks; readiness is waited for by the stages, which can say what is missing
+CHART_MISSING = re.compile(r'path "[^"]+" not found|chart .*not found|not a valid chart repository')
 UNREACHABLE = ("cluster unreachable", "connection refused", "no such host", "i/o timeout", "connection reset")
 
 
@@ -62,6 +65,7 @@ class Helm:
     ) -> None:
         from pyhelm3 import Command
 
+        logging.getLogger("pyhelm3").setLevel(logging.CRITICAL)  # failures are told once, by the errors raised here
         self._prepare = prepare
         self._command = Command(
             executable=str(executable), kubeconfig=kubeconfig, kubecontext=context, default_timeout=TIMEOUT
@@ -139,7 +143,8 @@ class Helm:
     def test(self, name: str, namespace: str, *, seconds: int = 60) -> str:
         """Run the chart's test hooks; their log. StageFailed when one fails."""
         command = ["test", name, "--namespace", namespace, "--timeout", f"{seconds}s", "--logs"]
-        return self._run(f"testing {name}", self._command.run(command)).decode(errors="replace")
+        output: bytes = self._run(f"testing {name}", self._command.run(command))
+        return output.decode(errors="replace")
 
     def crds(self, chart: ChartSource) -> list[Object]:
         """The CustomResourceDefinitions in the chart's crds/, which helm itself never upgrades."""

@@ -210,18 +210,15 @@ class Kube:
         """The pods that serve: condition Ready is true and nobody has asked for their deletion."""
         return [pod for pod in self.pods(namespace, labels) if pod.ready and not pod.deleting]
 
-    def evict(self, pod: Pod, *, grace: int | None = None) -> None:
+    def evict(self, namespace: str, name: str, *, uid: str) -> None:
         """Evict exactly this pod. EvictionBlocked when a disruption budget forbids it, NotFound when it is gone."""
-        options: Object = {"preconditions": {"uid": pod.uid}}
-        if grace is not None:
-            options["gracePeriodSeconds"] = grace
         eviction = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",
-            "metadata": {"name": pod.name, "namespace": pod.namespace},
-            "deleteOptions": options,
+            "metadata": {"name": name, "namespace": namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}},
         }
-        self.call("POST", PODS.path(pod.namespace, pod.name) + "/eviction", {}, eviction)
+        self.call("POST", PODS.path(namespace, name) + "/eviction", {}, eviction)
 
     def logs(self, pod: Pod, container: str = "", *, lines: int = 20, previous: bool = False) -> str:
         """The last lines of a container's log; empty when there is none (yet)."""
@@ -388,3 +385,18 @@ def _denied(status: int, why: str) -> PreconditionFailed:
         why=why,
         remedy="ask for an access entry with more rights, or use other credentials",
     )
+
+
+def events(response: Response) -> Iterator[dict[str, Any]]:
+    """The events of a watch, one JSON text per line, until the server or `shutdown` ends it."""
+    buffer = b""
+    try:
+        for chunk in response.stream(65536):
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            yield from (json.loads(line) for line in lines if line)
+    except GeneratorExit:
+        raise
+    except Exception as error:  # urllib3 has a dozen ways to say that the connection broke
+        raise Unreachable(
+            "the connection to the Kubernetes API broke", code="KUBE-UNREACHABLE", why=str(error), remedy="run it again"
+        ) from error

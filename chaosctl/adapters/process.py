@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from chaosctl.errors import PreconditionFailed, StageFailed
 
 TAIL = 4000  # characters of output that an error carries
+TAIL_INTERVAL = 0.05  # seconds between two looks at a file that a program writes to
 
 
 @dataclass(frozen=True)
@@ -110,11 +113,15 @@ def stream(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     merge: bool = False,
+    log: Path | None = None,
     interrupt_grace: float = 60.0,
 ) -> Completed:
     """Run a program, hand each line of its stdout to `on_line` as it comes, and return it whole.
 
     With `merge`, what it writes to stderr counts as stdout: for programs that report progress there.
+
+    With `log`, all that it writes goes to that file, and the lines are read from there. Such a program outlives this
+    one: were this one killed, the next write to a broken pipe would end the program in the middle of its work.
 
     The program runs in its own process group: Ctrl-C reaches it exactly once, from here, as SIGINT, so that it can
     put its own things in order; KeyboardInterrupt is raised again once it ended, or was killed after
@@ -122,26 +129,28 @@ def stream(
     """
     args = tuple(str(a) for a in argv)
     try:
-        process = subprocess.Popen(
-            args,
-            env=environment(env),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if merge else subprocess.PIPE,
-            start_new_session=True,
-            text=True,
-            errors="replace",
-        )
+        with log.open("wb") if log else contextlib.nullcontext() as sink:
+            process = subprocess.Popen(
+                args,
+                env=environment(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=sink or subprocess.PIPE,
+                stderr=subprocess.STDOUT if merge or log else subprocess.PIPE,
+                start_new_session=True,
+                text=True,
+                errors="replace",
+            )
     except (FileNotFoundError, PermissionError) as error:
         raise _missing(args[0]) from error
+    output = _tail(log, process) if log else process.stdout or ()
     lines: list[str] = []
     errors: list[str] = []
     reader = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
     reader.start()
     with process:  # closes the pipes
         try:
-            for line in process.stdout or ():
+            for line in output:
                 lines.append(line)
                 on_line(line.rstrip("\n"))
         except KeyboardInterrupt:
@@ -156,6 +165,24 @@ def stream(
     return Completed(args, process.returncode, "".join(lines), "".join(errors))
 
 
+def _tail(log: Path, process: subprocess.Popen[str]) -> Iterator[str]:
+    """The lines of a file that `process` is writing, each when it is complete, until the process ended."""
+    with log.open(errors="replace") as file:
+        line = ""
+        while True:
+            ended = process.poll() is not None
+            while piece := file.readline():
+                line += piece
+                if line.endswith("\n"):
+                    yield line
+                    line = ""
+            if ended:
+                break
+            time.sleep(TAIL_INTERVAL)
+        if line:
+            yield line
+
+
 def _interrupt(process: subprocess.Popen[str], grace: float) -> None:
     process.send_signal(signal.SIGINT)
     # Its output must be read to the end, or it blocks on a full pipe and never puts its things in order.
@@ -166,3 +193,67 @@ def _interrupt(process: subprocess.Popen[str], grace: float) -> None:
     except (subprocess.TimeoutExpired, KeyboardInterrupt):  # too slow, or a second Ctrl-C
         process.kill()
     drain.join()
+
+
+class Child:
+    """A program that runs beside this one and is talked to in lines; Ctrl-C in the terminal does not reach it.
+
+    The end of its stdin is its sign to end: it comes by itself when this process is gone, however it went.
+    """
+
+    def __init__(self, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
+        """Start it. Raises PreconditionFailed (PROGRAM-MISSING) when that cannot be done."""
+        args = [str(a) for a in argv]
+        try:
+            self._process = subprocess.Popen(
+                args,
+                env=environment(env),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except (FileNotFoundError, PermissionError) as error:
+            raise _missing(args[0]) from error
+        self._errors: list[bytes] = []
+        self._reader = threading.Thread(target=self._read_errors, name=f"stderr of {args[0]}", daemon=True)
+        self._reader.start()
+
+    def _read_errors(self) -> None:
+        assert self._process.stderr is not None
+        self._errors.extend(self._process.stderr)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def write(self, line: str) -> None:
+        """Send a line to its stdin; nothing happens when it has ended already."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+
+    def lines(self) -> Iterator[bytes]:
+        """What it prints, line by line, until it closes its stdout."""
+        assert self._process.stdout is not None
+        yield from self._process.stdout
+
+    def end(self, grace: float) -> int:
+        """Close its stdin, wait `grace` seconds, kill it if need be. Returns its status (negative: the signal)."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        status = self._process.wait()
+        self._reader.join()
+        return status
+
+    @property
+    def errors(self) -> str:
+        """The end of what it wrote to stderr."""
+        return b"".join(self._errors).decode(errors="replace")[-TAIL:]

@@ -1,101 +1,33 @@
-"""What chaos asks of a cluster and of a load balancer; adapters/kube.py and adapters/aws.py answer it.
-
-Objects cross this border as the API server sends them (JSON as dicts), so that the adapter needs to know nothing of
-chaos and listing ten thousand pods builds no models; `Pod.of` keeps the few fields that matter.
-"""
+"""What chaos asks of a cluster and of a load balancer, and the answer of the real ones' adapters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from chaosctl.adapters.follow import Follow
+from chaosctl.adapters.kube import DISRUPTION_BUDGETS, NAMESPACES, PODS, Kube
+from chaosctl.adapters.pod import Pod
+from chaosctl.errors import ChaosctlError, Unreachable
+
 Object = Mapping[str, Any]  # a Kubernetes object, or a part of one, in JSON's shape
-
-# Codes of the errors (ChaosctlError) that the adapter raises and chaos tells apart; any other one is passed on.
-NOT_FOUND = "KUBE-NOT-FOUND"  # 404: no such pod any more
-CONFLICT = "KUBE-CONFLICT"  # 409: a pod of that name exists, but with another UID
-EVICTION_BLOCKED = "KUBE-EVICTION-BLOCKED"  # 429: a PodDisruptionBudget does not allow it now
-
-
-class Cluster(Protocol):
-    """The Kubernetes API, as far as chaos needs it. Every call has a time limit of its own, at most 10 s."""
-
-    def identity(self) -> str:
-        """What no other cluster has, also after a rename of the context: the UID of the namespace kube-system."""
-
-    def list_pods(self, namespace: str, selector: str) -> tuple[Sequence[Object], str]:
-        """All pods that match, read in pages as raw JSON, and the resourceVersion to watch from."""
-
-    def watch_pods(
-        self, namespace: str, selector: str, resource_version: str, stop: Callable[[], bool]
-    ) -> Iterator[tuple[str, Object]]:
-        """("ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK", pod) as they happen.
-
-        Ends when `stop()` is true (looked at least once a second) or the server closes the stream; raises
-        ChaosctlError when it breaks or the version is too old. The caller lists again and goes on.
-        """
-
-    def delete_pod(self, namespace: str, name: str, *, uid: str, grace_seconds: int | None = None) -> None:
-        """Delete this pod if it still has this UID (preconditions.uid). Returns when the server acknowledged it."""
-
-    def evict_pod(self, namespace: str, name: str, *, uid: str) -> None:
-        """Ask for its eviction (policy/v1), with the UID as precondition. Returns when the server granted it."""
-
-    def disruption_budgets(self, namespace: str) -> Sequence[Object]:
-        """All PodDisruptionBudgets of a namespace."""
+OnPod = Callable[[str, Pod], None]  # ADDED, MODIFIED or DELETED, and the pod
 
 
 @dataclass(frozen=True)
-class TargetState:
-    """One target of a target group: `id` is an address or an instance; state as elbv2 says it (`healthy`, ...)."""
+class Place:
+    """Where chaos is allowed: one cluster, one namespace, the app's labels.
 
-    id: str
-    port: int
-    state: str
-    reason: str = ""
+    cluster  UID of the namespace kube-system: a context can be renamed, this cannot
+    account  AWS account, or empty for a target without AWS
+    """
 
-
-Targets = Callable[[], Sequence[TargetState]]
-
-
-@dataclass(frozen=True)
-class Pod:
-    """What chaos remembers of a pod. `owner` is the UID of its controller, or empty; `ready` also means not ending."""
-
-    uid: str
-    name: str
+    cluster: str
     namespace: str
-    node: str
-    owner: str
-    owner_name: str
-    ip: str
-    ready: bool
-    terminating: bool
-    labels: Mapping[str, str]
-
-    @classmethod
-    def of(cls, pod: Object) -> Pod:
-        """From the API server's JSON."""
-        meta, status = pod["metadata"], pod.get("status", {})
-        owner = next((o for o in meta.get("ownerReferences", ()) if o.get("controller")), {})
-        terminating = bool(meta.get("deletionTimestamp"))
-        return cls(
-            uid=meta["uid"],
-            name=meta["name"],
-            namespace=meta["namespace"],
-            node=pod.get("spec", {}).get("nodeName", ""),
-            owner=owner.get("uid", ""),
-            owner_name=owner.get("name", ""),
-            ip=status.get("podIP", ""),
-            ready=not terminating and _condition(status, "Ready"),
-            terminating=terminating,
-            labels=meta.get("labels", {}),
-        )
-
-
-def _condition(status: Object, kind: str) -> bool:
-    return any(c["type"] == kind and c["status"] == "True" for c in status.get("conditions") or ())
+    selector: str
+    account: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,9 +52,8 @@ class DisruptionBudget:
 
     def covers(self, pod: Pod) -> bool:
         """Whether its selector matches; an empty one matches every pod of the namespace, as policy/v1 says."""
-        labels = pod.labels
-        return all(labels.get(k) == v for k, v in self.match_labels.items()) and all(
-            _matches(labels, expression) for expression in self.match_expressions
+        return all(pod.labels.get(key) == value for key, value in self.match_labels.items()) and all(
+            _matches(pod.labels, expression) for expression in self.match_expressions
         )
 
 
@@ -135,5 +66,116 @@ def _matches(labels: Mapping[str, str], expression: Object) -> bool:
             return labels.get(key) not in values
         case "Exists":
             return key in labels
-        case _:
+        case _:  # DoesNotExist
             return key not in labels
+
+
+class Watch(Protocol):
+    """A running watch."""
+
+    @property
+    def broken(self) -> ChaosctlError | None:
+        """Why nothing is seen at the moment; None while it is connected."""
+
+
+class Cluster(Protocol):
+    """The Kubernetes API, as far as chaos needs it. Errors are ChaosctlErrors."""
+
+    def identity(self) -> str:
+        """What no other cluster has: the UID of the namespace kube-system."""
+
+    def pods(self, place: Place) -> Sequence[Pod]:
+        """The pods of the place, those that are ending included."""
+
+    def budgets(self, place: Place) -> Sequence[DisruptionBudget]:
+        """All PodDisruptionBudgets of its namespace."""
+
+    def follow(self, place: Place, on_pod: OnPod) -> AbstractContextManager[Watch]:
+        """Tell `on_pod`, on another thread, what exists (as ADDED) and every change, until it is left."""
+
+    def delete(self, place: Place, name: str, uid: str, grace: int | None) -> bool:
+        """Delete the pod of this name if it still has this UID (else Conflict).
+
+        Returns when the server acknowledged it: True; False when it was gone already. `grace` in seconds, None for
+        the pod's own.
+        """
+
+    def evict(self, place: Place, name: str, uid: str) -> None:
+        """Evict it. Raises EvictionBlocked when a PodDisruptionBudget does not allow it now, NotFound, Conflict."""
+
+
+class KubeCluster:
+    """The Cluster behind adapters/kube.py."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+
+    def identity(self) -> str:
+        """UID of kube-system. Raises Unreachable when that cannot be read."""
+        found = self._kube.get(NAMESPACES, "kube-system")
+        if found is None:
+            raise Unreachable("the cluster has no namespace kube-system", code="CHAOS-NO-IDENTITY")
+        return str(found["metadata"]["uid"])
+
+    def pods(self, place: Place) -> Sequence[Pod]:
+        """See Cluster."""
+        return self._kube.pods(place.namespace, place.selector)
+
+    def budgets(self, place: Place) -> Sequence[DisruptionBudget]:
+        """See Cluster."""
+        return [DisruptionBudget.of(pdb) for pdb in self._kube.list(DISRUPTION_BUDGETS, place.namespace)]
+
+    def follow(self, place: Place, on_pod: OnPod) -> AbstractContextManager[Watch]:
+        """See Cluster."""
+        return Follow(
+            self._kube,
+            PODS,
+            place.namespace,
+            labels=place.selector,
+            on_event=lambda kind, pod: on_pod(kind, Pod.of(pod)),
+        )
+
+    def delete(self, place: Place, name: str, uid: str, grace: int | None) -> bool:
+        """See Cluster."""
+        return self._kube.delete(PODS, name, place.namespace, uid=uid, grace=grace)
+
+    def evict(self, place: Place, name: str, uid: str) -> None:
+        """See Cluster."""
+        self._kube.evict(place.namespace, name, uid=uid)
+
+
+def ready(pods: Iterable[Pod], place: Place) -> list[Pod]:
+    """Those of the place that serve and are not ending."""
+    return [pod for pod in pods if pod.ready and not pod.deleting and pod.namespace == place.namespace]
+
+
+@dataclass(frozen=True)
+class PodState:
+    """What the journal keeps of a pod at one moment. `ready` also means not ending."""
+
+    uid: str
+    name: str
+    node: str
+    ip: str
+    owner_uid: str
+    ready: bool
+    deleting: bool
+
+    @classmethod
+    def of(cls, pod: Pod) -> PodState:
+        """From the adapter's pod."""
+        ready = pod.ready and not pod.deleting
+        return cls(pod.uid, pod.name, pod.node, pod.ip, pod.owner_uid, ready, pod.deleting)
+
+
+@dataclass(frozen=True)
+class TargetState:
+    """One target of a target group: `id` is an address or an instance; `state` as elbv2 says it (healthy, ...)."""
+
+    id: str
+    port: int
+    state: str
+    reason: str = ""
+
+
+Targets = Callable[[], Sequence[TargetState]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chaosctl.chaos.cluster import Pod
+from chaosctl.adapters.pod import Pod
+from chaosctl.chaos.cluster import Place
 
 
 class Mode(StrEnum):
@@ -18,8 +19,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class Aim:
-    """What the user asked for, before victims are chosen. Of `count` and `percent` (of the ready pods) one at most is set.
+    """What the user asked for, before victims are chosen.
 
+    count       how many pods; or
+    percent     how many of the ready pods; one pod when neither is set
     consent     more than the default blast radius is wanted (--yes-really)
     ignore_pdb  delete although a PodDisruptionBudget would be violated
     """
@@ -39,28 +42,14 @@ class Victim:
     uid: str
     name: str
     node: str
-    owner: str
-    owner_name: str
     ip: str
+    owner: str  # Kind/name of the controller that replaces it
+    owner_uid: str
 
     @classmethod
     def of(cls, pod: Pod) -> Victim:
         """The pod as a victim."""
-        return cls(pod.uid, pod.name, pod.node, pod.owner, pod.owner_name, pod.ip)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where chaos is allowed: one cluster, one namespace, the app's labels.
-
-    cluster  UID of the namespace kube-system
-    account  AWS account, or empty for a target without AWS
-    """
-
-    cluster: str
-    namespace: str
-    selector: str
-    account: str = ""
+        return cls(pod.uid, pod.name, pod.node, pod.ip, pod.owner, pod.owner_uid)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from chaosctl.chaos.cluster import DisruptionBudget, Pod
-from chaosctl.chaos.experiment import Aim, FaultPlan, Mode, Place, Victim
+from chaosctl.adapters.pod import Pod
+from chaosctl.chaos import cluster
+from chaosctl.chaos.cluster import DisruptionBudget, Place
+from chaosctl.chaos.experiment import Aim, FaultPlan, Mode, Victim
 from chaosctl.errors import Refused, UsageProblem
 
 FORMAT = 1  # of a plan file
@@ -25,8 +28,8 @@ def select(aim: Aim, place: Place, pods: Iterable[Pod], budgets: Iterable[Disrup
 
     Raises Refused (CHAOS-NO-CANDIDATES, CHAOS-BLAST-RADIUS, CHAOS-PDB) when a guard rail forbids it.
     """
-    ready = [pod for pod in pods if pod.ready and pod.namespace == place.namespace]
-    candidates = [pod for pod in ready if pod.owner]
+    ready = cluster.ready(pods, place)
+    candidates = [pod for pod in ready if pod.owner_uid]
     wanted = _how_many(aim, len(ready))
     if len(candidates) < wanted:
         raise _too_few(wanted, candidates, place)
@@ -43,9 +46,7 @@ def select(aim: Aim, place: Place, pods: Iterable[Pod], budgets: Iterable[Disrup
     return plan
 
 
-def verify(
-    plan: FaultPlan, aim: Aim, place: Place, pods: Iterable[Pod], budgets: Iterable[DisruptionBudget]
-) -> None:
+def verify(plan: FaultPlan, aim: Aim, place: Place, pods: Iterable[Pod], budgets: Iterable[DisruptionBudget]) -> None:
     """Check, right before the injection, that the cluster is still the one that the plan was made for.
 
     Raises Refused: CHAOS-OTHER-PLACE when cluster, account, namespace or labels differ, CHAOS-DRIFTED when a victim
@@ -53,8 +54,8 @@ def verify(
     """
     if plan.place != place:
         raise _other_place(plan.place, place)
-    ready = [pod for pod in pods if pod.ready and pod.namespace == place.namespace]
-    present = {pod.uid for pod in ready if pod.owner}
+    ready = cluster.ready(pods, place)
+    present = {pod.uid for pod in ready if pod.owner_uid}
     missing = [victim for victim in plan.victims if victim.uid not in present]
     if missing:
         raise Refused(
@@ -64,6 +65,12 @@ def verify(
             remedy="make a new plan: chaosctl chaos --kill-pods --dry-run --json",
         )
     _guard(plan, aim, ready, budgets)
+
+
+def verify_identity(plan: FaultPlan, cluster_identity: str) -> None:
+    """Check that this is the cluster that the plan was made for. Raises Refused (CHAOS-OTHER-PLACE)."""
+    if plan.place.cluster != cluster_identity:
+        raise _other_place(plan.place, replace(plan.place, cluster=cluster_identity))
 
 
 def _rank(seed: int, uid: str) -> bytes:
@@ -131,16 +138,17 @@ def _other_place(planned: Place, found: Place) -> Refused:
 _plans = TypeAdapter(FaultPlan)
 
 
-def to_json(plan: FaultPlan) -> str:
-    """The plan as a plan file."""
-    return json.dumps({"format": FORMAT, **asdict(plan)}, indent=2) + "\n"
+def to_plain(plan: FaultPlan) -> dict[str, Any]:
+    """The plan as the content of a plan file."""
+    return {"format": FORMAT, **asdict(plan)}
 
 
 def from_json(text: str, source: str) -> FaultPlan:
     """The plan in a plan file. Raises UsageProblem (CHAOS-PLAN-UNREADABLE); `source` names it in the error."""
     try:
         data = json.loads(text)
-        data = data.get("plan", data)  # the result of `--dry-run --json` will do as well
+        data = data.get("result", data)  # the whole answer to `--dry-run --json` will do
+        data = data.get("plan", data)
         if data.pop("format", None) != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         plan = _plans.validate_python(data)

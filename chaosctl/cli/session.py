@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +17,11 @@ from chaosctl.cli.command import Common, Interrupted
 from chaosctl.config import Settings
 from chaosctl.errors import PreconditionFailed, Refused, UsageProblem
 from chaosctl.events import Event, StageStarted
-from chaosctl.stages.stage import Context
-from chaosctl.ui.console import print_report
+from chaosctl.stages import running
+from chaosctl.stages.stage import Context, Stage
+from chaosctl.ui.console import print_report, say
 from chaosctl.ui.live import open_live
+from chaosctl.ui.render import Report
 
 
 class Session:
@@ -77,9 +80,24 @@ class Session:
                 why=consequence,
                 remedy="add --yes",
             )
-        print(consequence, file=sys.stderr)
+        say(consequence)
         if not typer.confirm(question, err=True):
             raise Refused("not confirmed, nothing was changed", code="NOT-CONFIRMED")
+
+    def run_stage(self, stage: Stage, *, start: bool = False) -> Report:
+        """Run one stage by itself, under the lock."""
+        with self.lock():
+            result = running.run_stage(stage, self.context(start=start))
+        changed = "changed" if result.changed else "nothing to do"
+        data = {"stage": stage.name, "changed": result.changed, "summary": result.summary, **result.details}
+        return Report(data, (f"{stage.name}: {result.summary} ({changed})",))
+
+    @property
+    def repeated_options(self) -> str:
+        """What other commands need to mean the same deployment: " --target aws --environment test", or empty."""
+        c = self.common
+        given = {"--config": c.config, "--target": c.target, "--environment": c.environment, "--region": c.region}
+        return "".join(f" {option} {shlex.quote(str(value))}" for option, value in given.items() if value)
 
     def run(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
         """Run the subcommand and print its report; ends the program with the report's status."""
@@ -91,7 +109,7 @@ class Session:
         if report is None:
             return
         print_report(self.command, report, as_json=self.common.json)
-        if report.status:
+        if isinstance(report, Report) and report.status:
             raise typer.Exit(int(report.status))
 
     def _interrupted(self) -> Interrupted:

@@ -1,4 +1,4 @@
-"""etcd, API server, controller manager and scheduler of one cluster: how they are run, and what EKS puts into a cluster."""
+"""etcd, API server, controller manager and scheduler of one cluster, and what EKS puts into every cluster."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from chaosctl.lab.layout import AWS_IN_VPC, POD_IDENTITY_IN_VPC, Layout
 from chaosctl.lab.pki import Pki, write_private
 from chaosctl.lab.supervisor import Program
 
+TEMPLATE = Path(__file__).parent / "templates" / "gateway.cfg.j2"
 FIRST_CLUSTER, LAST_CLUSTER = 1, 199  # loopback addresses for API servers, see Layout.loopback
 
 
@@ -36,10 +37,8 @@ def aws_endpoint(layout: Layout) -> str:
 
 def render(layout: Layout, cluster: Cluster, loopback: str, aws: str) -> str:
     """HAProxy's configuration."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("chaosctl.lab"), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
-    )
-    return environment.get_template("gateway.cfg").render(
+    template = jinja2.Template(TEMPLATE.read_text(), undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    text: str = template.render(
         cluster=cluster.name,
         loopback=loopback,
         address=cluster.address,
@@ -49,6 +48,7 @@ def render(layout: Layout, cluster: Cluster, loopback: str, aws: str) -> str:
         aws_endpoint=aws,
         certificate=_certificate(layout, cluster.name),
     )
+    return text
 
 
 def program(layout: Layout, cluster: Cluster, tools: Mapping[str, Path]) -> Program:

@@ -25,7 +25,10 @@ _LOADED_AT = 0x400000
 # Wait for a signal, for ever. The kernel's number of pause(2) is 34; arm64 has ppoll(2), 73, with no files and no end.
 _MACHINE_CODE = {
     "x86_64": (62, bytes.fromhex("b822000000 0f05 ebf7")),
-    "aarch64": (183, struct.pack("<7I", 0xD2800000, 0xD2800001, 0xD2800002, 0xD2800003, 0xD2800928, 0xD4000001, 0x17FFFFFA)),
+    "aarch64": (
+        183,
+        struct.pack("<7I", 0xD2800000, 0xD2800001, 0xD2800002, 0xD2800003, 0xD2800928, 0xD4000001, 0x17FFFFFA),
+    ),
 }
 
 

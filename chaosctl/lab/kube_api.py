@@ -56,9 +56,7 @@ class KubeApi:
         context = ssl.create_default_context(cafile=str(pki.ca.certificate))
         context.load_cert_chain(admin.certificate, admin.key)
         # The machine's proxy settings are not for the lab.
-        self._client = httpx.Client(
-            base_url=f"https://{address}", verify=context, timeout=TIMEOUT, trust_env=False
-        )
+        self._client = httpx.Client(base_url=f"https://{address}", verify=context, timeout=TIMEOUT, trust_env=False)
 
     def close(self) -> None:
         """Let go of its connections."""

@@ -28,7 +28,7 @@ class Layout:
     @property
     def marker(self) -> tuple[str, str]:
         """Environment variable that every process of the lab carries, so that orphans can be found and ended."""
-        return "CHAOSCTL_LAB", str(self.root)
+        return "LAB_OF_CHAOSCTL", str(self.root)
 
     @property
     def run(self) -> Path:

@@ -15,7 +15,7 @@ def of_lab(layout: Layout) -> int:
     PSS counts a page shared by n processes as 1/n, so that binaries that several nodes run are counted once.
     Source: Pss in /proc/PID/smaps_rollup, proc(5).
     """
-    return sum(_pss(pid) for pid in cleanup.processes(layout))
+    return sum(_pss(pid) for pid in cleanup.processes_of(layout))
 
 
 def _pss(pid: int) -> int:

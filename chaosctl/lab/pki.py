@@ -213,7 +213,7 @@ def kubeconfig(cluster: dict[str, str], user: dict[str, str]) -> str:
 
 
 def write_private(file: Path, content: bytes | str) -> None:
-    """Write a file, readable by its owner only from the start, whole or not at all. Changes nothing if it is the same."""
+    """Write a file that only its owner ever can read, whole or not at all; does nothing when it says so already."""
     data = content.encode() if isinstance(content, str) else content
     if file.exists() and file.read_bytes() == data:
         return

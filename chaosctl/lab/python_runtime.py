@@ -1,8 +1,8 @@
 """The running Python interpreter as files of a container image: program, shared objects, standard library.
 
-It is moved to /usr/local, whatever it was before: a pyenv build, a distribution's, a uv-managed one. Bytecode comes along,
-in the form that is never checked against its source: nobody in the container may write any, and compiling at each start
-would cost more than the start itself.
+It is moved to /usr/local, whatever it was before: a pyenv build, a distribution's, a uv-managed one. Bytecode comes
+along, in the form that is never checked against its source: nobody in the container may write any, and compiling at
+each start would cost more than the start itself.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
 }
 
-_LEFT_OUT = frozenset(
-    "test tests idlelib tkinter turtledemo ensurepip lib2to3 site-packages dist-packages __pycache__ pydoc_data "
-    "distutils venv sqlite3 dbm curses unittest".split()
-)
+_LEFT_OUT = {
+    "test", "tests", "idlelib", "tkinter", "turtle.py", "turtledemo", "ensurepip", "lib2to3", "site-packages",
+    "dist-packages", "__pycache__", "pydoc_data", "distutils", "venv", "sqlite3", "dbm", "curses", "unittest",
+}  # fmt: skip
 _EXTENSIONS_LEFT_OUT = (
     "_test", "_ctypes_test", "_tkinter", "_xx", "xx", "_sqlite3", "_dbm", "_gdbm", "_curses", "readline", "nis",
     "ossaudiodev", "audioop", "_codecs_", "_lsprof",

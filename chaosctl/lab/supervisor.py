@@ -29,7 +29,8 @@ from chaosctl.waiting import TimedOut, wait_until
 
 RPC_TIMEOUT = 60.0  # seconds; stopping a program is one call and lasts as long as its stop_seconds
 ORPHAN_GRACE = 5.0  # seconds that orphans of a killed supervisord get to end by themselves
-PASSED_ON = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR")  # all else stays outside of the lab
+# The rest of the caller's environment stays outside of the lab: credentials, proxies.
+PASSED_ON = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR", "XDG_CACHE_HOME", "XDG_STATE_HOME")
 
 DAEMON = """\
 [unix_http_server]
@@ -107,11 +108,11 @@ def command(program: Program) -> tuple[str, ...]:
 
 def render(program: Program, layout: Layout) -> str:
     """The ini file of a program. Raises ValueError for text that supervisord's format cannot hold."""
-    env = {**program.env, "CHAOSCTL_UNIT": program.name}
+    env = {**program.env, "LAB_UNIT": program.name}
     if program.group:
-        env["CHAOSCTL_GROUP"] = program.group
+        env["LAB_GROUP"] = program.group
     if program.revision:
-        env["CHAOSCTL_REVISION"] = program.revision
+        env["LAB_REVISION"] = program.revision
     return PROGRAM.format(
         name=program.name,
         command=_ini(shlex.join(command(program))),
@@ -250,7 +251,7 @@ class Supervisor:
 
     def remove_group(self, group: str) -> None:
         """Remove all programs of a group."""
-        mark = f'CHAOSCTL_GROUP="{group}"'
+        mark = f'LAB_GROUP="{group}"'
         self.remove(*(file.stem for file in self._programs.glob("*.ini") if mark in file.read_text()))
 
     def programs(self) -> Mapping[str, str]:

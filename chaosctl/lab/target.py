@@ -31,7 +31,7 @@ def open_lab(settings: Settings, emit: Emit, *, start: bool) -> Target | None:
         name="lab",
         region=settings.region,
         aws_env=_environment(lab, settings.region),
-        charts=_charts(settings),
+        charts=_charts(settings, lab),
         state_bucket=f"chaosctl-state-{lab.account_id()}-{settings.region}",
         terraform_variables={"public_access_cidrs": settings.infra.public_access_cidrs or ["127.0.0.0/8"]},
         stand_ins=STAND_INS,
@@ -51,15 +51,31 @@ def _environment(lab: Lab, region: str) -> dict[str, str]:
     }
 
 
-def _charts(settings: Settings) -> dict[str, ChartSource]:
+def _charts(settings: Settings, lab: Lab) -> dict[str, ChartSource]:
     helm = config.asset("helm")
     values = helm / "values" / "lab"
     return {
         CONTROLLER: ChartSource(str(helm / f"{CONTROLLER}-lab"), values=_existing(values / f"{CONTROLLER}.yaml")),
         settings.release: ChartSource(
-            str(helm / "chaotic-backend"), values=_existing(values / "chaotic-backend.yaml", settings.app.values)
+            str(helm / "chaotic-backend"),
+            values=_existing(values / "chaotic-backend.yaml", _moods(settings, lab), settings.app.values),
         ),
     }
+
+
+def _moods(settings: Settings, lab: Lab) -> Path:
+    """A values file that says how the stand-in backend wanders; its variables are those of standins/backend.py."""
+    wanted = settings.lab
+    shortest, longest = wanted.backend_cold_start_seconds
+    variables = {
+        "CHAOTIC_COLD_START_SECONDS": f"{shortest},{longest}",
+        "CHAOTIC_CRASHES_PER_HOUR": f"{wanted.backend_crashes_per_hour:g}",
+    }
+    if wanted.backend_seed is not None:
+        variables["CHAOTIC_SEED"] = str(wanted.backend_seed)
+    file = lab.layout.root / "backend-values.json"  # JSON is YAML
+    file.write_text(json.dumps({"extraEnv": [{"name": name, "value": value} for name, value in variables.items()]}))
+    return file
 
 
 def _existing(*files: Path | None) -> tuple[Path, ...]:

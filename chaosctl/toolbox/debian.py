@@ -7,35 +7,23 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from chaosctl.adapters import process
 from chaosctl.errors import ChaosctlError
 from chaosctl.events import Step
+from chaosctl.toolbox import versions
 from chaosctl.toolbox.growth import growing
 from chaosctl.toolbox.sources import Context, Delivery, attempt
-from chaosctl.toolbox.table import Bundle
-from chaosctl.toolbox.trouble import SourceFailed, writing
+from chaosctl.toolbox.table import Bundle, Debs
+from chaosctl.toolbox.trouble import SourceFailed, no_space, unreachable, writing
 
 PATIENCE = ("-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10")
 UNSANDBOXED = ("-o", "APT::Sandbox::User=root")  # apt's own user cannot write into the cache
-OLD_LISTS = re.compile(
-    r"Unable to locate package|has no installation candidate|Can't (find|select)|404|Failed to fetch"
-)
-ROUNDS = 4  # of looking for shared objects that other packages hold
+OLD_LISTS = re.compile(r"Unable to locate|No packages found|no installation candidate|404|Failed to fetch")
 SECONDS = 900.0
-
-
-@dataclass(frozen=True)
-class Deb:
-    """A package file that apt would fetch; `size` in bytes."""
-
-    package: str
-    file: str
-    size: int
 
 
 class Debian:
@@ -47,24 +35,26 @@ class Debian:
         self._context = context
         self._root = context.store.root / "apt"
         self._lists: tuple[str, ...] = ()  # options; none: the system's own lists of packages
+        self._offline = False
+
+    def offers(self, bundle: Bundle) -> bool:
+        """See Source."""
+        return bundle.debs is not None
 
     def obstacle(self, bundle: Bundle) -> str:
         """See Source."""
-        if bundle.debs is None:
-            return "no Debian package of it is recent enough"
-        here = all(map(shutil.which, ("apt-get", "dpkg-deb", "ldd")))
+        here = all(map(shutil.which, ("apt-get", "apt-cache", "dpkg-deb")))
         return "" if here else "this machine has no apt"
 
     def fetch(self, bundles: Sequence[Bundle], delivery: Delivery) -> None:
         """See Source."""
-        store = self._context.store
-        lock = store.lock("apt", self._context.emit)
+        lock = self._context.store.lock("apt", self._context.emit)
         try:
-            with writing(store.root):
+            with writing(self._root):
                 self._root.mkdir(parents=True, exist_ok=True)
-                self._download([package for b in bundles if b.debs for package in b.debs.packages])
-                for bundle in bundles:
-                    attempt(bundle, delivery, partial(self._unpack, bundle))
+                parts = self._with_fresh_lists(partial(self._download, [b.debs for b in bundles if b.debs]))
+                for bundle, packages in zip(bundles, parts, strict=True):
+                    attempt(bundle, delivery, partial(self._unpack, bundle, packages))
                 shutil.rmtree(self._root, ignore_errors=True)
         except ChaosctlError as error:
             for bundle in bundles:
@@ -72,22 +62,41 @@ class Debian:
         finally:
             lock.release()
 
-    def _download(self, packages: Sequence[str]) -> list[Path]:
-        """Fetch packages with the system's lists, and when these are empty or old, with new ones of our own."""
+    def _with_fresh_lists(self, work: Callable[[], list[list[str]]]) -> list[list[str]]:
+        """Work with the system's lists of packages, and when these are empty or old, with new ones of our own."""
         try:
-            return self._download_once(packages)
+            return work()
         except process.CommandFailed as error:
-            if self._lists or not OLD_LISTS.search(error.completed.stderr + error.completed.stdout):
-                raise
+            said = error.completed.stderr + error.completed.stdout
+            if unreachable(said) or not OLD_LISTS.search(said):
+                raise _refused(said) from error
         self._update()
-        return self._download_once(packages)
+        try:
+            return work()
+        except process.CommandFailed as error:
+            raise _refused("Could not connect" if self._offline else error.why) from error
 
-    def _download_once(self, packages: Sequence[str]) -> list[Path]:
-        debs = _listed(self._apt("download", "--print-uris", *packages).stdout)
-        what = ", ".join(deb.package for deb in debs)
-        with growing(f"Debian packages {what}", self._root, sum(deb.size for deb in debs), self._context.emit):
-            self._apt("download", *packages)
-        return [self._root / deb.file for deb in debs]
+    def _download(self, wanted: Sequence[Debs]) -> list[list[str]]:
+        """Fetch all packages, and answer for each of `wanted` which ones it consists of."""
+        needs = self._needs({package for debs in wanted for package in debs.packages})
+        self._apt_download(sorted(needs))
+        return [closure(debs.packages, needs) for debs in wanted]
+
+    def _needs(self, packages: set[str]) -> dict[str, list[str]]:
+        """The packages, and the libraries below them that the system lacks, each with those that it needs itself."""
+        present, needs, new = _installed(), dict[str, list[str]](), packages
+        while new:
+            needs |= libraries(self._apt("apt-cache", "show", "--no-all-versions", *sorted(new)).stdout, present)
+            needs |= {name: [] for name in new - needs.keys()}  # unknown: the download will say so
+            new = {name for names in needs.values() for name in names} - needs.keys()
+        return needs
+
+    def _apt_download(self, packages: Sequence[str]) -> None:
+        uris = self._apt("apt-get", "download", "--print-uris", *packages).stdout
+        self._require_server(uris)
+        total = sum(sizes(uris))
+        with growing(f"{len(packages)} Debian packages", self._root, total, self._context.emit):
+            self._apt("apt-get", "download", *packages)
 
     def _update(self) -> None:
         self._context.emit(Step("reading Debian's lists of packages (into the cache, the system's stay as they are)"))
@@ -96,71 +105,91 @@ class Debian:
             (place / "partial").mkdir(parents=True, exist_ok=True)
             (place / "archives" / "partial").mkdir(parents=True, exist_ok=True)
         self._lists = tuple(word for name, place in places.items() for word in ("-o", f"{name}={place}/"))
-        self._apt("update", check=False)  # one third-party list that fails does not matter; what is missing will tell
+        self._apt(
+            "apt-get", "update", check=False
+        )  # one third-party list that fails does not matter; what is missing will tell
 
-    def _apt(self, *words: str, check: bool = True) -> process.Completed:
-        command = ["apt-get", "-q", *PATIENCE, *UNSANDBOXED, *self._lists, *words]
+    def _require_server(self, uris: str) -> None:
+        """Fail at once when none of the servers answers: apt would wait for each file in turn."""
+        servers = re.findall(r"^'(https?://[^/']+)", uris, re.MULTILINE)
+        if not servers or process.run(["apt-config", "dump", "Acquire::http::Proxy"], check=False).stdout:
+            return
+        self._context.reach.probe(servers)
+        if not any(map(self._context.reach.reachable, servers)):
+            raise _refused("Could not connect")
+
+    def _apt(self, program: str, *words: str, check: bool = True) -> process.Completed:
+        index = f"Dir::Cache::pkgcache={self._root}/pkgcache.bin"  # spares the next call a second of reading lists
+        command = [program, "-q", "-o", index, *PATIENCE, *UNSANDBOXED, *self._lists, *words]
         return process.run(command, env={"LC_ALL": "C"}, cwd=self._root, timeout=SECONDS, check=check)
 
-    def _unpack(self, bundle: Bundle) -> None:
+    def _unpack(self, bundle: Bundle, packages: Sequence[str]) -> str:
         assert bundle.debs is not None
         staging = self._context.store.stage(bundle)
         tree = staging / "root"
-        debs = [self._file(package) for package in bundle.debs.packages]
-        for deb in debs:
+        for package in packages:
+            deb = next(self._root.glob(f"{package}_*.deb"))
             process.run(["dpkg-deb", "-x", deb, tree], timeout=SECONDS)
         if bundle.debs.directory:
             _copy_directory(bundle, tree, staging / "bin")
-            return
-        programs = {tool: tree / member for tool, member in bundle.debs.members.items()}
-        self._complete(tree, list(programs.values()), debs)
+            return self._version(bundle.debs.packages[0])
         _drop_documents(tree)
-        for tool, program in programs.items():
-            _place(staging / "bin" / tool, program, _library_directories(tree, staging))
+        directories = _library_directories(tree, staging)
+        for tool, member in bundle.debs.members.items():
+            _place(staging / "bin" / tool, tree / member, directories)
+        return ""
 
-    def _complete(self, tree: Path, programs: Sequence[Path], debs: Sequence[Path]) -> None:
-        """Unpack, next to the programs, the libraries that the system lacks: what the packages depend on."""
-        for _ in range(ROUNDS):
-            missing = {name for program in programs for name in _missing(program, tree)}
-            if not missing:
-                return
-            wanted = sorted({d for deb in debs for d in _depends(deb) if d.startswith("lib") and not _installed(d)})
-            debs = self._download(wanted) if wanted else []
-            for deb in debs:
-                process.run(["dpkg-deb", "-x", deb, tree], timeout=SECONDS)
-        raise SourceFailed(
-            f"{programs[0].name} from its Debian package lacks shared objects", why=", ".join(sorted(missing))
-        )
-
-    def _file(self, package: str) -> Path:
-        return next(self._root.glob(f"{package}_*.deb"))
+    def _version(self, package: str) -> str:
+        """The upstream part of the version of a package that was fetched."""
+        file = next(self._root.glob(f"{package}_*.deb")).name
+        return versions.parse(file.removeprefix(package), r"_(?:\d+%3a)?(\d[\d.]*\d)")
 
 
-def _listed(uris: str) -> list[Deb]:
-    """What `apt-get download --print-uris` says: lines of 'URI' file size hash."""
-    found = re.findall(r"^'[^']+' (\S+) (\d+) \S+", uris, re.MULTILINE)
-    return [Deb(file.split("_")[0], file, int(size)) for file, size in found]
+def _refused(said: str) -> ChaosctlError:
+    if "No space left on device" in said or "not enough free space" in said:
+        return no_space(Path.cwd(), said.strip().splitlines()[-1])
+    if unreachable(said):
+        return SourceFailed("no server with Debian packages can be reached")
+    return SourceFailed("apt cannot get the packages", why=said.strip())
 
 
-def _depends(deb: Path) -> list[str]:
-    """Names of the packages that a package needs, the first of each set of alternatives."""
-    text = process.run(["dpkg-deb", "-f", deb, "Depends"]).stdout
-    return [re.split(r"[\s:(|]", item.strip(), maxsplit=1)[0] for item in text.split(",") if item.strip()]
+def sizes(uris: str) -> list[int]:
+    """Bytes of each file that `apt-get download --print-uris` names, in lines of 'URI' file size hash."""
+    return [int(size) for size in re.findall(r"^'[^']+' \S+ (\d+)", uris, re.MULTILINE)]
 
 
-def _installed(package: str) -> bool:
-    done = process.run(["dpkg-query", "-W", "-f", "${db:Status-Status}", package], check=False)
-    return "not-installed" not in done.stdout and "installed" in done.stdout
+def libraries(shown: str, present: set[str]) -> dict[str, list[str]]:
+    """From what `apt-cache show` prints: each package with the lib* packages that it depends on and that are absent.
+
+    Of alternatives (a | b) the first is taken, unless one of them is present.
+    """
+    needs = {}
+    for paragraph in shown.split("\n\n"):
+        fields = dict(re.findall(r"^(Package|Depends|Pre-Depends): (.+)$", paragraph, re.MULTILINE))
+        if name := fields.pop("Package", ""):
+            items = ",".join(fields.values()).split(",")
+            choices = [re.findall(r"(?:^|\|)\s*([a-z0-9.+-]+)", item) for item in items]
+            absent = [names[0] for names in choices if names and not present.intersection(names)]
+            needs[name] = [n for n in absent if n.startswith("lib")]
+    return needs
 
 
-def _missing(program: Path, tree: Path) -> list[str]:
-    env = {"LD_LIBRARY_PATH": ":".join(str(tree / d) for d in _library_directories(tree, tree)), "LC_ALL": "C"}
-    listed = process.run(["ldd", program], env=env, check=False).stdout
-    return re.findall(r"^\s*(\S+) => not found", listed, re.MULTILINE)
+def closure(packages: Sequence[str], needs: Mapping[str, Sequence[str]]) -> list[str]:
+    """The packages and all that they need, directly or not."""
+    found = list(packages)
+    for package in found:  # grows while it is walked
+        found += [name for name in needs[package] if name not in found]
+    return found
+
+
+def _installed() -> set[str]:
+    """Names of the packages that the system has."""
+    listed = process.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\n"], check=False).stdout
+    return {line.split()[1] for line in listed.splitlines() if line.startswith("installed ")}
 
 
 def _library_directories(tree: Path, base: Path) -> list[Path]:
-    """Directories that hold shared objects, relative to `base`."""
+    """Directories below `tree` that hold shared objects, relative to `base`."""
     return sorted({p.parent.relative_to(base) for p in tree.rglob("*.so.*") if p.is_file()})
 
 
@@ -178,16 +207,16 @@ def _drop_documents(tree: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _place(target: Path, program: Path, libraries: Sequence[Path]) -> None:
-    """Put `program` at `target`, or, when it needs `libraries` beside it, a script that starts it with them.
+def _place(target: Path, program: Path, directories: Sequence[Path]) -> None:
+    """Put `program` at `target`, or, when it needs libraries from `directories`, a script that starts it with them.
 
     The script finds itself by the path that it was called with, without starting another process for that.
     """
-    if not libraries:
+    if not directories:
         program.rename(target)
         return
     bundle = target.parent.parent
-    found = ":".join(f"$here/{directory}" for directory in libraries)
+    found = ":".join(f"$here/{directory}" for directory in directories)
     target.write_text(
         "#!/bin/sh\n"
         'here="${0%/*}/.."\n'

@@ -22,7 +22,6 @@ CONNECT_SECONDS = 5.0
 STALL_SECONDS = 20.0  # without a single byte
 ATTEMPTS = 4  # each carries on where the last one broke off
 REPORT_EVERY = 0.25  # seconds between two Transfer events
-CHUNK = 1 << 16
 
 
 class Cancelled(Exception):
@@ -85,7 +84,8 @@ class Downloader:
 
         Raises SourceFailed, PreconditionFailed (disk full, cache read-only), Cancelled.
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
+        with writing(self._directory):
+            self._directory.mkdir(parents=True, exist_ok=True)
         name = f"{digest[:12]}-{urlsplit(url).path.rsplit('/', 1)[-1]}"
         final, part = self._directory / name, self._directory / f"{name}.part"
         if final.is_file() and sha256(final) == digest:
@@ -152,7 +152,7 @@ class Downloader:
             length = response.headers.get("Content-Length")
             progress = Progress(what, have, have + int(length) if length else size, self._emit)
             with part.open("ab" if have else "wb") as file:
-                for chunk in response.iter_raw(CHUNK):
+                for chunk in response.iter_raw():
                     if self._cancelled.is_set():
                         raise Cancelled
                     file.write(chunk)

@@ -19,7 +19,6 @@ from chaosctl.errors import ChaosctlError
 from chaosctl.events import Transfer
 from chaosctl.toolbox import versions
 from chaosctl.toolbox.download import REPORT_EVERY
-from chaosctl.toolbox.reach import Reach
 from chaosctl.toolbox.sources import Context, Delivery
 from chaosctl.toolbox.table import KUBERNETES, Bundle
 from chaosctl.toolbox.trouble import SourceFailed, no_space, writing
@@ -39,6 +38,7 @@ def _linker_flags() -> str:
         f"{version}.gitMajor": major,
         f"{version}.gitMinor": minor,
         "k8s.io/client-go/pkg/version.gitVersion": f"v{KUBERNETES}",
+        "github.com/hashicorp/terraform/version.dev": "no",
     }
     return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in facts.items())])
 
@@ -49,16 +49,18 @@ class GoBuild:
     origin = "Go build"
     _facts: ClassVar[tuple[str, ...]] = ("GOPROXY", "GOMODCACHE", "GOVERSION")
 
-    def __init__(self, context: Context, reach: Reach) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._reach = reach
+        self._reach = context.reach
         self._root = context.store.root / "go"
         self._known: dict[str, str] | None = None
 
+    def offers(self, bundle: Bundle) -> bool:
+        """See Source."""
+        return bundle.go is not None
+
     def obstacle(self, bundle: Bundle) -> str:
         """See Source."""
-        if bundle.go is None:
-            return "it is not built from source"
         facts = self._go()
         if not facts:
             return "there is no Go on the PATH"
@@ -93,7 +95,7 @@ class GoBuild:
                 delivery.failed(bundle, error)
             return
         for bundle in bundles:
-            delivery.ready(bundle)
+            delivery.ready(bundle, bundle.version)
         self._clean()
 
     def _prepare(self) -> None:
@@ -105,9 +107,9 @@ class GoBuild:
 
     def _build(self, module: Path, bundles: Sequence[Bundle]) -> None:
         packages = [b.go.package for b in bundles if b.go]
-        what = f"building {', '.join(b.name for b in bundles)} with Go"
-        total = self._count(module, packages, what)
-        counter = _Counter(what, total, self._context)
+        what = f"building {_counted(bundles)} with Go"
+        total = self._count(module, packages, _counted(bundles))
+        counter = _Counter(what, total, len(packages), self._context)
         with heartbeat(what, counter.again):
             self._run(
                 ["build", "-v", "-trimpath", "-ldflags", _linker_flags(), "-o", f"{self._root}/out/", *packages],
@@ -118,7 +120,7 @@ class GoBuild:
     def _count(self, module: Path, packages: Sequence[str], what: str) -> int:
         """How many packages the build compiles. Fetches their modules, which takes minutes the first time."""
         listed = _Lines()
-        with heartbeat(f"the modules for {what}", self._context.emit, lambda: listed.note):
+        with heartbeat(f"the sources of {what}", self._context.emit, lambda: listed.note):
             self._run(["list", "-deps", *packages], module, listed)
         return listed.packages
 
@@ -182,9 +184,9 @@ class _Lines:
 class _Counter(_Lines):
     """Turns the packages that `go build -v` names into Transfer events, a few a second."""
 
-    def __init__(self, what: str, total: int, context: Context) -> None:
+    def __init__(self, what: str, total: int, programs: int, context: Context) -> None:
         super().__init__()
-        self._what, self._total, self._context = what, total, context
+        self._what, self._total, self._programs, self._context = what, total, programs, context
         self._began, self._said = time.monotonic(), 0.0
 
     def __call__(self, line: str) -> None:
@@ -193,12 +195,17 @@ class _Counter(_Lines):
             self.again()
 
     def again(self, _: object = None) -> None:
-        """Say how far it is; also when nothing new was compiled, for linking takes long at the end."""
+        """Say how far it is, also when nothing new was compiled."""
         self._said = time.monotonic()
         rate = self.packages / max(self._said - self._began, 1e-6)
         left = max(self._total - self.packages, 0)
-        remaining = left / rate if rate and self._total else None
+        linking = left <= self._programs  # takes long, and says nothing: no guess is better than 0 s
+        remaining = None if linking or not rate else left / rate
         self._context.emit(Transfer(self._what, self.packages, self._total, remaining, "packages"))
+
+
+def _counted(bundles: Sequence[Bundle]) -> str:
+    return bundles[0].name if len(bundles) == 1 else f"{len(bundles)} programs"
 
 
 def _program(bundle: Bundle) -> str:

@@ -29,13 +29,14 @@ class Context:
     store: Store
     emit: Emit
     cancelled: threading.Event
+    reach: Reach
 
 
 class Delivery(Protocol):
     """Takes what a source made, bundle by bundle."""
 
-    def ready(self, bundle: Bundle) -> None:
-        """The bundle's staging directory holds bin/<tool> for each of its tools."""
+    def ready(self, bundle: Bundle, version: str) -> None:
+        """The bundle's staging directory holds bin/<tool> for each of its tools. `version`: "" to ask the tools."""
 
     def failed(self, bundle: Bundle, error: ChaosctlError) -> None:
         """This source cannot supply the bundle."""
@@ -46,21 +47,24 @@ class Source(Protocol):
 
     origin: str
 
+    def offers(self, bundle: Bundle) -> bool:
+        """Whether the table knows the bundle to be had from here."""
+
     def obstacle(self, bundle: Bundle) -> str:
-        """Why this source cannot supply the bundle here and now; "" when it may."""
+        """Why this source cannot supply a bundle that it offers here and now; "" when it may."""
 
     def fetch(self, bundles: Sequence[Bundle], delivery: Delivery) -> None:
         """Stage the bundles, and report each of them to `delivery` as soon as it is known how it went."""
 
 
-def attempt(bundle: Bundle, delivery: Delivery, work: Callable[[], None]) -> None:
-    """Do the work for one bundle and report how it went."""
+def attempt(bundle: Bundle, delivery: Delivery, work: Callable[[], str]) -> None:
+    """Stage one bundle by `work`, which returns its version, and report how it went."""
     try:
-        work()
+        version = work()
     except ChaosctlError as error:
         delivery.failed(bundle, error)
     else:
-        delivery.ready(bundle)
+        delivery.ready(bundle, version)
 
 
 class Downloads:
@@ -68,16 +72,19 @@ class Downloads:
 
     origin = "download"
 
-    def __init__(self, context: Context, mirror: str, reach: Reach, refused: bool) -> None:
+    def __init__(self, context: Context, mirror: str, refused: bool) -> None:
         self._context = context
-        self._reach = reach
+        self._reach = context.reach
         self._refused = refused
-        self._http = Downloader(context.store.downloads, mirror, reach, context.emit, context.cancelled)
+        self._http = Downloader(context.store.downloads, mirror, context.reach, context.emit, context.cancelled)
+
+    def offers(self, bundle: Bundle) -> bool:
+        """See Source."""
+        return bundle.download is not None
 
     def obstacle(self, bundle: Bundle) -> str:
         """See Source."""
-        if bundle.download is None:
-            return "its publisher offers no programs"
+        assert bundle.download is not None
         if self._refused:
             return "downloads are switched off (toolbox.packages_only)"
         arch = architecture()
@@ -97,7 +104,7 @@ class Downloads:
             list(pool.map(lambda b: attempt(b, delivery, partial(self._one, b)), bundles))
         self._http.close()
 
-    def _one(self, bundle: Bundle) -> None:
+    def _one(self, bundle: Bundle) -> str:
         assert bundle.download is not None
         pinned, url = bundle.download, bundle.download.url.format(arch=architecture())
         file = self._http.file(url, f"{bundle.name} {bundle.version}", digest=self._digest(pinned, url))
@@ -109,6 +116,7 @@ class Downloads:
             else:
                 unpack.extract(file, _wanted(pinned, binaries))
             file.unlink()
+        return bundle.version
 
     def _digest(self, pinned: Download, url: str) -> str:
         known = pinned.sha256.get(architecture())

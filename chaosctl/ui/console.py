@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
+from typing import TextIO
 
 from chaosctl.errors import ChaosctlError
-from chaosctl.ui.render import Report, envelope, error_text, report_json, report_text
+from chaosctl.ui.render import Raw, Report, envelope, error_text, report_json, report_text
 
 
-def print_report(command: str, report: Report, *, as_json: bool) -> None:
+def print_report(command: str, report: Report | Raw, *, as_json: bool) -> None:
     """Write a command's result to stdout."""
-    if as_json:
+    if isinstance(report, Raw):
+        text = json.dumps(report.data)
+    elif as_json:
         text = report_json(command, report)
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         text = report_text(report, width)
     if text:
-        print(text, flush=True)
+        _say(text, sys.stdout)
 
 
 def print_error(command: str, error: ChaosctlError, *, as_json: bool) -> None:
     """Write an error to stderr for people, and with `as_json` to stdout for machines as well."""
-    print(error_text(error), file=sys.stderr, flush=True)
+    say(error_text(error))
     if as_json:
-        print(envelope(command, error=error), flush=True)
+        _say(envelope(command, error=error), sys.stdout)
+
+
+def say(text: str) -> None:
+    """Write to stderr."""
+    _say(text, sys.stderr)
+
+
+def _say(text: str, stream: TextIO) -> None:
+    print(text, file=stream, flush=True)

@@ -40,6 +40,13 @@ class Report:
     status: ExitStatus = field(default=ExitStatus.OK)
 
 
+@dataclass(frozen=True)
+class Raw:
+    """JSON in a format that somebody else has defined, printed as it is with or without --json."""
+
+    data: Mapping[str, Any]
+
+
 def envelope(command: str, *, result: Mapping[str, Any] | None = None, error: ChaosctlError | None = None) -> str:
     """One JSON object: schema, command, ok, and either `result` or `error`."""
     body: dict[str, Any] = {"schema": SCHEMA, "command": command, "ok": error is None}

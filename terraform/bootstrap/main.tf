@@ -1,7 +1,9 @@
 # The bucket that holds the state of every environment of an account and region.
 #
 # Its own state is not kept: everything here is either a PUT that S3 accepts again and again, or the bucket, which is
-# adopted when it exists. So a run on any machine, also after one that was killed, ends with the same bucket.
+# adopted when it exists. So a run on any machine, also after one that was killed, ends with the same bucket. The last
+# thing written is a mark that says with which version of these files the bucket is complete; whoever finds that mark
+# need not run this at all.
 
 provider "aws" {
   region = var.region
@@ -14,8 +16,6 @@ provider "aws" {
   }
 }
 
-data "aws_partition" "current" {}
-
 import {
   for_each = var.adopt ? toset([var.bucket]) : toset([])
   to       = aws_s3_bucket.state
@@ -25,8 +25,21 @@ import {
 resource "aws_s3_bucket" "state" {
   bucket = var.bucket
 
-  lifecycle {
-    prevent_destroy = true
+  # The deprecated place for it on purpose: the provider watches an aws_s3_bucket_lifecycle_configuration for most of a
+  # minute before it believes in it.
+  lifecycle_rule {
+    id                                     = "old-states"
+    enabled                                = true
+    abort_incomplete_multipart_upload_days = 7
+
+    noncurrent_version_expiration {
+      days = var.keep_old_states_days
+    }
+
+    # Every lock that is released leaves one behind.
+    expiration {
+      expired_object_delete_marker = true
+    }
   }
 }
 
@@ -67,27 +80,6 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "state" {
   }
 }
 
-resource "aws_s3_bucket_lifecycle_configuration" "state" {
-  bucket = aws_s3_bucket.state.id
-
-  rule {
-    id     = "old-states"
-    status = "Enabled"
-
-    filter {}
-
-    noncurrent_version_expiration {
-      noncurrent_days = 90
-    }
-
-    abort_incomplete_multipart_upload {
-      days_after_initiation = 7
-    }
-  }
-
-  depends_on = [aws_s3_bucket_versioning.state]
-}
-
 resource "aws_s3_bucket_policy" "state" {
   bucket = aws_s3_bucket.state.id
 
@@ -104,4 +96,18 @@ resource "aws_s3_bucket_policy" "state" {
   })
 
   depends_on = [aws_s3_bucket_public_access_block.state]
+}
+
+resource "aws_s3_object" "complete" {
+  bucket       = aws_s3_bucket.state.id
+  key          = var.mark
+  content      = var.digest
+  content_type = "text/plain"
+
+  depends_on = [
+    aws_s3_bucket_ownership_controls.state,
+    aws_s3_bucket_policy.state,
+    aws_s3_bucket_server_side_encryption_configuration.state,
+    aws_s3_bucket_versioning.state,
+  ]
 }

@@ -26,7 +26,7 @@ def _processes() -> set[str]:
     found = set()
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if b"CHAOSCTL_LAB=" in (entry / "environ").read_bytes():
+            if b"LAB_OF_CHAOSCTL=" in (entry / "environ").read_bytes():
                 found.add(f"process {entry.name} {(entry / 'cmdline').read_bytes().replace(bytes(1), b' ').decode()}")
     return found
 

@@ -17,7 +17,6 @@ import json
 import os
 import resource
 import selectors
-import socket
 import ssl
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,7 +35,6 @@ CONTROL_RATE = 5.0  # requests a second
 LEAD = 20_000  # microseconds from being ready to the first request
 SPARE_FILES = 128  # descriptors that are not for requests
 PIPE_BYTES = 1 << 20  # a parent that is slow for seconds must not hold the prober up
-F_SETPIPE_SZ = 1031  # not in fcntl before Python 3.10 on every build; Linux only
 
 
 class Output:
@@ -46,8 +44,8 @@ class Output:
         self._fd = fd
         self._waiting = b""
         os.set_blocking(fd, False)
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES)
+        with contextlib.suppress(OSError, AttributeError):  # Linux only
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     def write(self, message: dict[str, Any]) -> None:
         """Add a line and pass on what the pipe takes. Raises BrokenPipeError when nobody reads any more."""

@@ -56,7 +56,19 @@ class Owner(Protocol):
 class Connection:
     """Connects, shakes hands when `tls` is given, sends `message`, reads one answer; then waits for the next job."""
 
-    __slots__ = ("_fd", "_interest", "_pending", "_selector", "_server", "_tls", "address", "job", "owner", "response", "sock")
+    __slots__ = (
+        "_fd",
+        "_interest",
+        "_pending",
+        "_selector",
+        "_server",
+        "_tls",
+        "address",
+        "job",
+        "owner",
+        "response",
+        "sock",
+    )
 
     def __init__(
         self,
@@ -129,8 +141,8 @@ class Connection:
     def _shake_hands(self) -> None:
         assert self.sock is not None and self._tls is not None
         if not isinstance(self.sock, ssl.SSLSocket):
-            if self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or not _connected(self.sock):
-                self.sock.send(b"")  # raises what went wrong, or that it has to wait
+            if not _connected(self.sock):
+                self.sock.send(b"")  # raises why it is not connected, when it will never be
                 raise BlockingIOError
             context, name = self._tls
             self.sock = context.wrap_socket(self.sock, server_hostname=name, do_handshake_on_connect=False)

@@ -5,8 +5,8 @@
     /health/ready  may traffic come?        {"status": "ready"}
     /probe/data    mock user data           {"users": [{"id", "name", "email"}, ...], "count"}
 
-All four answer 503 while it starts, 200 while it runs and 500 once it has crashed: the process stays, and only a restart
-of its container helps. SIGUSR1 crashes it now. SIGTERM ends it once the requests that it has are answered.
+All four answer 503 while it starts, 200 while it runs and 500 once it has crashed: the process stays, and only a
+restart of its container helps. SIGUSR1 crashes it now. SIGTERM ends it once the requests that it has are answered.
 
 Environment:
     CHAOTIC_COLD_START_SECONDS  shortest and longest cold start, evenly distributed: "0.5,3.0"
@@ -46,7 +46,7 @@ USERS = (
 # or a request meets a connection that is just being closed and fails.
 IDLE_SECONDS = 75.0
 DRAIN_SECONDS = 1.0  # after SIGTERM an idle connection is kept this long: a request may be on its way
-MAX_HEADER = 16 * 1024
+MAX_HEADER = 64 * 1024  # what an ALB lets through
 MAX_BODY = 1024 * 1024
 
 
@@ -80,7 +80,9 @@ def _cold_start(text: str) -> tuple[float, float]:
     except ValueError:
         shortest, longest = -1.0, -1.0
     if not 0 <= shortest <= longest < float("inf"):
-        raise ValueError(f"CHAOTIC_COLD_START_SECONDS={text}: give the shortest and the longest in seconds, as in 0.5,3.0")
+        raise ValueError(
+            f"CHAOTIC_COLD_START_SECONDS={text}: give the shortest and the longest in seconds, as in 0.5,3.0"
+        )
     return shortest, longest
 
 

@@ -1,4 +1,4 @@
-"""What the controller stand-in needs of site-packages: botocore and what it stands on, with only the API calls it makes.
+"""What the controller stand-in needs of site-packages: botocore and its own dependencies, with few API calls.
 
 The whole model of EC2 costs 40 MB of memory and a second at each start; the operations used here are a hundredth of it.
 """
@@ -19,7 +19,7 @@ PACKAGES = ("botocore", "urllib3", "jmespath", "dateutil", "six")
 OPERATIONS = {
     "ec2": (
         "DescribeSubnets", "DescribeSecurityGroups", "CreateSecurityGroup", "DeleteSecurityGroup",
-        "AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress", "CreateTags",
+        "AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress",
     ),
     "elbv2": (
         "DescribeLoadBalancers", "CreateLoadBalancer", "DeleteLoadBalancer", "SetSecurityGroups", "SetSubnets",
@@ -29,10 +29,10 @@ OPERATIONS = {
         "DescribeRules", "CreateRule", "ModifyRule", "DeleteRule",
         "DescribeTargetGroups", "CreateTargetGroup", "ModifyTargetGroup", "DeleteTargetGroup",
         "DescribeTargetGroupAttributes", "ModifyTargetGroupAttributes",
-        "RegisterTargets", "DeregisterTargets", "DescribeTargetHealth", "DescribeTags", "AddTags",
+        "RegisterTargets", "DeregisterTargets", "DescribeTargetHealth", "DescribeTags",
     ),
 }  # fmt: skip
-_LEFT_OUT = ("botocore/docs/", "botocore/data/", "botocore/crt/", "dateutil/zoneinfo/", "urllib3/contrib/emscripten/")
+_LEFT_OUT = ("botocore/data/", "dateutil/zoneinfo/", "urllib3/contrib/emscripten/")
 _SHARED_DATA = ("_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import elbv2
 from . import autoscaling, budgets, cloudwatch, ec2, eks, iam, network_interfaces, s3, ssm
 
 
@@ -11,4 +12,5 @@ def apply() -> None:
         return
     for module in (eks, ec2, network_interfaces, autoscaling, iam, s3, ssm, cloudwatch, budgets):
         module.apply()
+    elbv2.apply_corrections()
     apply.done = True  # type: ignore[attr-defined]

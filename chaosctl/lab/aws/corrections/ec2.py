@@ -1,4 +1,4 @@
-"""EC2: launch templates, security group rules, gateway endpoints."""
+"""EC2: launch templates, security group rules, gateway endpoints, images."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from typing import Any
 
 from moto.ec2.exceptions import InvalidRouteError
 from moto.ec2.models import EC2Backend
+from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.models.launch_templates import LaunchTemplateVersion
 from moto.ec2.models.security_groups import SecurityGroupRule
+
+from ..eks.versions import KUBERNETES, image_id, image_parameter
+
+IMAGE_OWNER = "602401143452"  # the account from which AWS publishes EKS's images
 
 
 def apply() -> None:
@@ -15,6 +20,7 @@ def apply() -> None:
     _launch_template_tags()
     _rule_descriptions()
     _gateway_endpoints()
+    AmiBackend._load_amis = _node_images
 
 
 def _launch_template_tags() -> None:
@@ -59,3 +65,25 @@ def _delete_routes(backend: EC2Backend, endpoint: Any) -> None:
         except InvalidRouteError:
             continue
     endpoint.route_table_ids = []
+
+
+def _node_images(backend: EC2Backend) -> None:
+    # moto fills each region with 1,300 images, none of them EKS's: half a second, and most of every saved state.
+    for version in KUBERNETES:
+        for arch in ("x86_64", "arm64"):
+            ami_id = image_id(version, arch)
+            backend.amis[ami_id] = Ami(
+                backend,
+                ami_id,
+                name=image_parameter(
+                    f"/aws/service/eks/optimized-ami/{version}/amazon-linux-2023/{arch}/standard/recommended/image_name"
+                ),
+                owner_id=IMAGE_OWNER,
+                owner_alias="amazon",
+                public=True,
+                virtualization_type="hvm",
+                architecture=arch,
+                hypervisor="xen",
+                root_device_type="ebs",
+                root_device_name="/dev/xvda",
+            )

@@ -15,7 +15,6 @@ ASKING = (
     "get_policy",
     "get_policy_version",
     "list_policy_versions",
-    "list_entities_for_policy",
 )
 
 

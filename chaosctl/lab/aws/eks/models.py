@@ -56,7 +56,7 @@ class LabCluster(base.Cluster):  # type: ignore[misc]
         self.health: dict[str, Any] = {"issues": []}
         self.access_config = access_config(options.get("accessConfig") or {})
         self.upgrade_policy = options.get("upgradePolicy") or {"supportType": "EXTENDED"}
-        self.zonal_shift_config = options.get("zonalShiftConfig") or {"enabled": False}
+        self.zonal_shift_config = options.get("zonalShiftConfig")
         self.deletion_protection = bool(options.get("deletionProtection"))
         self.resources_vpc_config = vpc_config(given["resources_vpc_config"])
         self.kubernetes_network_config = network_config(given.get("kubernetes_network_config") or {})

@@ -75,7 +75,7 @@ class LabEKSResponse(EKSResponse):  # type: ignore[misc]
         cluster = self._cluster
         for member, (attribute, kind) in UPDATE_KINDS.items():
             if asked := self._get_param(member):
-                setattr(cluster, attribute, {**getattr(cluster, attribute), **asked})
+                setattr(cluster, attribute, {**(getattr(cluster, attribute) or {}), **asked})
                 return self._updated(cluster, kind, asked)
         if logging := self._get_param("logging"):
             cluster.logging = log_setup(enabled_logs(logging, enabled_logs(cluster.logging)))

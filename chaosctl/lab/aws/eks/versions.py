@@ -66,8 +66,8 @@ def addon_versions(name: str, kubernetes: str) -> tuple[str, ...]:
 
 
 def image_id(version: str, arch: str = "x86_64") -> str:
-    """The lab's node image for that Kubernetes version; stable, so that a plan stays empty."""
-    return f"ami-0{int(version.replace('.', '')):08x}{'a64' if arch == 'arm64' else 'x86'.replace('x', '0')}00000"
+    """The node image for that Kubernetes version; always the same, so that a plan stays empty."""
+    return f"ami-0{int(version.replace('.', '')):08x}{'a64' if arch == 'arm64' else '864':0>8}"
 
 
 def image_parameter(name: str) -> str | None:

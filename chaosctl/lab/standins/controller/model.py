@@ -16,10 +16,31 @@ STACK_TAG = "ingress.k8s.aws/stack"
 RESOURCE_TAG = "ingress.k8s.aws/resource"
 
 SUPPORTED = frozenset(
-    "scheme target-type healthcheck-path healthcheck-port healthcheck-protocol healthcheck-interval-seconds "
-    "healthcheck-timeout-seconds healthy-threshold-count unhealthy-threshold-count success-codes listen-ports "
-    "certificate-arn ssl-policy ssl-redirect inbound-cidrs target-group-attributes load-balancer-attributes tags "
-    "subnets security-groups load-balancer-name backend-protocol ip-address-type".split()
+    (
+        "scheme",
+        "target-type",
+        "healthcheck-path",
+        "healthcheck-port",
+        "healthcheck-protocol",
+        "healthcheck-interval-seconds",
+        "healthcheck-timeout-seconds",
+        "healthy-threshold-count",
+        "unhealthy-threshold-count",
+        "success-codes",
+        "listen-ports",
+        "certificate-arn",
+        "ssl-policy",
+        "ssl-redirect",
+        "inbound-cidrs",
+        "target-group-attributes",
+        "load-balancer-attributes",
+        "tags",
+        "subnets",
+        "security-groups",
+        "load-balancer-name",
+        "backend-protocol",
+        "ip-address-type",
+    )
 )
 
 Tags = Mapping[str, str]
@@ -196,7 +217,9 @@ def health_check(annotations: Annotations) -> dict[str, Any]:
     interval = annotations.number("healthcheck-interval-seconds", 15, 5, 300)
     timeout = annotations.number("healthcheck-timeout-seconds", 5, 2, 120)
     if timeout >= interval:
-        raise BadIngress(f"annotation {PREFIX}healthcheck-timeout-seconds: {timeout} is not less than the interval, {interval}")
+        raise BadIngress(
+            f"annotation {PREFIX}healthcheck-timeout-seconds: {timeout} is not less than the interval, {interval}"
+        )
     path = annotations.text("healthcheck-path", "/")
     if not path.startswith("/"):
         raise BadIngress(f"annotation {PREFIX}healthcheck-path: {path!r} does not begin with /")
@@ -216,18 +239,40 @@ def health_check(annotations: Annotations) -> dict[str, Any]:
     }
 
 
-ServiceLookup = Callable[[str], Mapping[str, Any] | None]
+Port = int | str
+TargetPort = Callable[[str, Port], Port]  # of a Service's name and one of its ports; raises BadIngress
 
 
-def build(ingress: Mapping[str, Any], service: ServiceLookup, cluster: str, default_tags: Tags) -> Stack:
-    """The stack of an Ingress; `service` finds a Service of its namespace by name. Raises BadIngress."""
+def any_port(service: str, port: Port) -> Port:
+    """A TargetPort for when it is not yet known which Services there will be."""
+    return port
+
+
+def port_finder(find: Callable[[str], Mapping[str, Any] | None]) -> TargetPort:
+    """A TargetPort that asks `find` for the Service of this name."""
+
+    def target_port(name: str, port: Port) -> Port:
+        service = find(name)
+        if service is None:
+            raise BadIngress(f"the service {name} is not there")
+        for candidate in service["spec"].get("ports", ()):
+            if port in (candidate.get("name"), candidate["port"]):
+                found: Port = candidate.get("targetPort", candidate["port"])
+                return found
+        raise BadIngress(f"the service {name} has no port {port}")
+
+    return target_port
+
+
+def build(ingress: Mapping[str, Any], target_port: TargetPort, cluster: str, default_tags: Tags) -> Stack:
+    """The stack of an Ingress. Raises BadIngress."""
     annotations = Annotations(ingress)
     if annotations.one_of("target-type", ("ip", "instance")) != "ip":
         raise BadIngress(f"annotation {PREFIX}target-type: the stand-in knows only ip targets")
     annotations.one_of("ip-address-type", ("ipv4",))
     namespace, name = ingress["metadata"]["namespace"], ingress["metadata"]["name"]
     scheme = annotations.one_of("scheme", ("internal", "internet-facing"))
-    groups = TargetGroups(ingress, annotations, service, cluster)
+    groups = TargetGroups(ingress, annotations, target_port, cluster)
     listeners = _listeners(ingress, annotations, groups)
     given_name = annotations.text("load-balancer-name")
     if len(given_name) > 32:
@@ -251,16 +296,16 @@ class TargetGroups:
     """One target group for each port of a Service that an Ingress names, however often it does."""
 
     def __init__(
-        self, ingress: Mapping[str, Any], annotations: Annotations, service: ServiceLookup, cluster: str
+        self, ingress: Mapping[str, Any], annotations: Annotations, target_port: TargetPort, cluster: str
     ) -> None:
         self._namespace = ingress["metadata"]["namespace"]
         self._ingress = ingress["metadata"]["name"]
         self._cluster = cluster
-        self._service = service
+        self._target_port = target_port
         self._check = health_check(annotations)
         self._attributes = annotations.pairs("target-group-attributes")
         self._protocol = annotations.one_of("backend-protocol", ("HTTP", "HTTPS"))
-        self._found: dict[tuple[str, int | str], TargetGroup] = {}
+        self._found: dict[tuple[str, Port], TargetGroup] = {}
 
     def all(self) -> tuple[TargetGroup, ...]:
         """Those asked for so far."""
@@ -272,13 +317,13 @@ class TargetGroups:
             raise BadIngress("a backend must be a service: resources are not supported")
         name = backend["service"]["name"]
         wanted = backend["service"].get("port") or {}
-        port: int | str = wanted.get("name") or wanted.get("number") or 0
+        port: Port = wanted.get("name") or wanted.get("number") or 0
         if (name, port) not in self._found:
             self._found[name, port] = self._group(name, port)
         return Forward(self._found[name, port].name)
 
-    def _group(self, name: str, port: int | str) -> TargetGroup:
-        target = self._service_port(name, port).get("targetPort")
+    def _group(self, name: str, port: Port) -> TargetGroup:
+        target = self._target_port(name, port)
         parts = (self._cluster, self._namespace, self._ingress, name, str(port), "ip", self._protocol)
         return TargetGroup(
             name=resource_name(self._namespace, name, *parts),
@@ -290,15 +335,6 @@ class TargetGroups:
             attributes=self._attributes,
             resource=f"{self._namespace}/{self._ingress}-{name}:{port}",
         )
-
-    def _service_port(self, name: str, port: int | str) -> Mapping[str, Any]:
-        service = self._service(name)
-        if service is None:
-            raise BadIngress(f"the service {self._namespace}/{name} is not there")
-        for candidate in service["spec"].get("ports", ()):
-            if port in (candidate.get("name"), candidate["port"]):
-                return dict(candidate)
-        raise BadIngress(f"the service {self._namespace}/{name} has no port {port}")
 
 
 def _listeners(ingress: Mapping[str, Any], annotations: Annotations, groups: TargetGroups) -> tuple[Listener, ...]:
@@ -312,7 +348,9 @@ def _listeners(ingress: Mapping[str, Any], annotations: Annotations, groups: Tar
     for protocol, port in ports:
         if protocol == "HTTPS":
             if not certificates:
-                raise BadIngress(f"no certificate for the HTTPS listener on port {port}: {PREFIX}certificate-arn is missing")
+                raise BadIngress(
+                    f"no certificate for the HTTPS listener on port {port}: {PREFIX}certificate-arn is missing"
+                )
             policy = annotations.text("ssl-policy", "ELBSecurityPolicy-2016-08")
             listeners.append(Listener(port, "HTTPS", default, rules, certificates, policy))
         elif redirect:

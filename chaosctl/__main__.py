@@ -1,0 +1,130 @@
+"""The program: runs a subcommand, and is the one place where errors become text and an exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from chaosctl.errors import ChaosctlError, ExitStatus, UsageProblem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def main() -> None:
+    """Entry point of `chaosctl` and of `python -m chaosctl`."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(run(sys.argv[1:]))
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """SIGTERM is handled like Ctrl-C: whatever runs gets the chance to put its things in order."""
+    raise KeyboardInterrupt
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line (without the program's name); the exit status."""
+    try:
+        return _quietly(lambda: _dispatch(arguments))
+    except ChaosctlError as error:
+        return _fail(error, arguments)
+    except KeyboardInterrupt:
+        return _fail(_interrupted(), arguments)
+    except Exception as error:
+        return _fail(_unexpected(error, arguments), arguments)
+
+
+def _quietly(work: Callable[[], int]) -> int:
+    """Whoever reads our output may stop reading (`| head`): that is no error."""
+    try:
+        status = work()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.OK
+    return status
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    import typer
+    from typer._click.exceptions import ClickException, NoArgsIsHelpError
+
+    from chaosctl.cli.main import app
+
+    group: Any = typer.main.get_command(app)
+    if "_CHAOSCTL_COMPLETE" in os.environ:
+        group.main(args=list(arguments), prog_name="chaosctl")
+    try:
+        with group.make_context("chaosctl", list(arguments)) as context:
+            group.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    except NoArgsIsHelpError as help_wanted:
+        help_wanted.show()
+        return ExitStatus.USAGE
+    except ClickException as mistake:
+        raise _usage(mistake) from None
+    except typer.Abort:  # Ctrl-C or Ctrl-D at a question
+        raise KeyboardInterrupt from None
+    return ExitStatus.OK
+
+
+def _usage(mistake: Any) -> UsageProblem:
+    path = mistake.ctx.command_path if getattr(mistake, "ctx", None) else "chaosctl"
+    message = mistake.format_message().rstrip(".")
+    return UsageProblem(message, code="USAGE", remedy=f"see `{path} --help`")
+
+
+def _interrupted() -> ChaosctlError:
+    from chaosctl.cli.command import Interrupted
+
+    return Interrupted("interrupted", code="INTERRUPTED", why="nothing was being changed")
+
+
+def _unexpected(error: Exception, arguments: Sequence[str]) -> ChaosctlError:
+    """A bug of ours: the traceback goes to a file, the user gets a line."""
+    try:
+        where = f"the traceback is in {_write_traceback(error, arguments)}"
+    except OSError as trouble:
+        where = f"the traceback could not be written: {trouble}"
+    bug = ChaosctlError(
+        f"chaosctl itself failed: {type(error).__name__}: {error}",
+        code="INTERNAL",
+        why=where,
+        remedy="run the same command again, it carries on; report this with that file",
+    )
+    bug.status = ExitStatus.INTERNAL
+    return bug
+
+
+def _write_traceback(error: Exception, arguments: Sequence[str]) -> Path:
+    import platform
+    import time
+    import traceback
+
+    from chaosctl import __version__, config
+
+    directory = config.state_dir() / "logs"
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = directory / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    facts = f"chaosctl {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    path.write_text(f"{facts}\nchaosctl {' '.join(arguments)}\n\n{''.join(traceback.format_exception(error))}")
+    return path
+
+
+def _fail(error: ChaosctlError, arguments: Sequence[str]) -> int:
+    from chaosctl.ui.console import print_error
+
+    command = next((a for a in arguments if not a.startswith("-")), "")
+    try:
+        print_error(command, error, as_json="--json" in arguments)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return int(error.status)
+
+
+if __name__ == "__main__":
+    main()

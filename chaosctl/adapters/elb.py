@@ -1,0 +1,112 @@
+"""Load balancers and the health of their targets, as elbv2 tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chaosctl.adapters.aws import Aws, AwsRefused
+
+CLUSTER_TAG = "elbv2.k8s.aws/cluster"  # on all that the AWS Load Balancer Controller makes
+TAG_BATCH = 20  # ARNs per DescribeTags
+
+
+@dataclass(frozen=True)
+class LoadBalancer:
+    """A load balancer. `state` is provisioning, active, active_impaired or failed."""
+
+    arn: str
+    name: str
+    dns_name: str
+    state: str
+    scheme: str
+
+
+@dataclass(frozen=True)
+class TargetHealth:
+    """A target of a target group. `state` is initial, healthy, unhealthy, draining, unused or unavailable."""
+
+    group: str  # ARN
+    id: str  # IP address or instance
+    port: int
+    state: str
+    reason: str = ""
+    description: str = ""
+
+
+def all_load_balancers(aws: Aws) -> list[LoadBalancer]:
+    """Every load balancer of the region."""
+    found = aws.pages("elbv2", "describe_load_balancers", "LoadBalancers")
+    return [
+        LoadBalancer(
+            arn=lb["LoadBalancerArn"],
+            name=lb["LoadBalancerName"],
+            dns_name=lb.get("DNSName", ""),
+            state=lb["State"]["Code"],
+            scheme=lb.get("Scheme", ""),
+        )
+        for lb in found
+    ]
+
+
+def load_balancers(aws: Aws, cluster: str) -> list[LoadBalancer]:
+    """Those that the controller made for a cluster."""
+    every = all_load_balancers(aws)
+    ours = set(_tagged(aws, [lb.arn for lb in every], cluster))
+    return [lb for lb in every if lb.arn in ours]
+
+
+def target_groups(aws: Aws, cluster: str) -> list[str]:
+    """ARNs of the target groups that the controller made for a cluster."""
+    every = [tg["TargetGroupArn"] for tg in aws.pages("elbv2", "describe_target_groups", "TargetGroups")]
+    return list(_tagged(aws, every, cluster))
+
+
+def security_groups(aws: Aws, cluster: str) -> list[str]:
+    """Ids of the security groups that the controller made for a cluster."""
+    filters = [{"Name": f"tag:{CLUSTER_TAG}", "Values": [cluster]}]
+    return [sg["GroupId"] for sg in aws.pages("ec2", "describe_security_groups", "SecurityGroups", Filters=filters)]
+
+
+def target_health(aws: Aws, load_balancer: LoadBalancer) -> list[TargetHealth]:
+    """Health of all targets behind a load balancer; empty when it was deleted meanwhile."""
+    try:
+        groups = aws.pages("elbv2", "describe_target_groups", "TargetGroups", LoadBalancerArn=load_balancer.arn)
+        return [health for group in groups for health in _health(aws, group["TargetGroupArn"])]
+    except AwsRefused as error:
+        if error.not_found:
+            return []
+        raise
+
+
+def _health(aws: Aws, group: str) -> Iterator[TargetHealth]:
+    answer = aws.call("elbv2", "describe_target_health", TargetGroupArn=group)
+    for described in answer["TargetHealthDescriptions"]:
+        target, health = described["Target"], described["TargetHealth"]
+        yield TargetHealth(
+            group=group,
+            id=target["Id"],
+            port=target.get("Port", 0),
+            state=health["State"],
+            reason=health.get("Reason", ""),
+            description=health.get("Description", ""),
+        )
+
+
+def _tagged(aws: Aws, arns: Sequence[str], cluster: str) -> Iterable[str]:
+    for start in range(0, len(arns), TAG_BATCH):
+        for described in _tags(aws, arns[start : start + TAG_BATCH]):
+            if {"Key": CLUSTER_TAG, "Value": cluster} in described["Tags"]:
+                yield described["ResourceArn"]
+
+
+def _tags(aws: Aws, arns: Sequence[str]) -> list[dict[str, Any]]:
+    try:
+        described: list[dict[str, Any]] = aws.call("elbv2", "describe_tags", ResourceArns=arns)["TagDescriptions"]
+        return described
+    except AwsRefused as error:
+        if not error.not_found:
+            raise
+        # One of them was deleted since it was listed, and the whole batch is refused: ask one by one.
+        return [tags for arn in arns for tags in _tags(aws, [arn])] if len(arns) > 1 else []

@@ -1,0 +1,181 @@
+"""What a run says while it happens. The journal holds exactly these, and a run can be judged again from them alone.
+
+`at` is seconds of CLOCK_MONOTONIC; ExperimentStarted ties it to the wall clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chaosctl.chaos.cluster import PodState, TargetState
+from chaosctl.chaos.experiment import Experiment
+from chaosctl.chaos.requests import Request
+from chaosctl.events import Event
+
+
+@dataclass(frozen=True)
+class ChaosEvent(Event):
+    """Base of these events."""
+
+    at: float
+
+
+@dataclass(frozen=True)
+class ExperimentStarted(ChaosEvent):
+    """Begins the journal. `wall` is seconds since the epoch at the same moment as `at`."""
+
+    wall: float
+    version: str
+    experiment: Experiment
+
+
+@dataclass(frozen=True)
+class PhaseStarted(ChaosEvent):
+    """gate, inject, observe, recover or verify."""
+
+    phase: str
+
+
+@dataclass(frozen=True)
+class PodSeen(ChaosEvent):
+    """The watch told of a pod: `change` is ADDED (also: existed at the beginning), MODIFIED or DELETED."""
+
+    change: str
+    pod: PodState
+
+
+@dataclass(frozen=True)
+class WatchBroken(ChaosEvent):
+    """Pods are not seen from now on."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class WatchRestored(ChaosEvent):
+    """Pods are seen again; what happened meanwhile was told late."""
+
+
+@dataclass(frozen=True)
+class TargetsSeen(ChaosEvent):
+    """The load balancer's targets changed since the last look, or were looked at for the first time."""
+
+    targets: tuple[TargetState, ...]
+
+
+@dataclass(frozen=True)
+class TargetsUnknown(ChaosEvent):
+    """They could not be asked for."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class TrafficStarted(ChaosEvent):
+    """The prober's schedule begins at `at`."""
+
+
+@dataclass(frozen=True)
+class RequestsSeen(ChaosEvent):
+    """Requests that ended."""
+
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True)
+class BodyLearnt(ChaosEvent):
+    """Keys that every right body has, from the first good answer; empty when it is no JSON object."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrafficEnded(ChaosEvent):
+    """The prober's own account: per stream scheduled, ok, bad, timed out, unsent."""
+
+    totals: dict[str, tuple[int, int, int, int, int]]
+    in_flight: int
+    cpu_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrafficLost(ChaosEvent):
+    """The prober ended before it was told to, or without an account."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Steady(ChaosEvent):
+    """The gate is open."""
+
+    ready: int
+
+
+@dataclass(frozen=True)
+class NotSteady(ChaosEvent):
+    """The gate stayed shut."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Injected(ChaosEvent):
+    """The API acknowledged the end of this victim, at `at`."""
+
+    uid: str
+    name: str
+
+
+@dataclass(frozen=True)
+class NotInjected(ChaosEvent):
+    """The API did not accept it."""
+
+    uid: str
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Drifted(ChaosEvent):
+    """Refused at the last moment: the cluster is not the planned one any more, or a guard rail forbids it now."""
+
+    code: str
+    why: str
+
+
+@dataclass(frozen=True)
+class BudgetBreached(ChaosEvent):
+    """Nothing more is injected."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Interrupted(ChaosEvent):
+    """Ctrl-C or SIGTERM."""
+
+    phase: str
+
+
+@dataclass(frozen=True)
+class Verified(ChaosEvent):
+    """A fresh look at the end, independent of the watch: all pods that exist."""
+
+    pods: tuple[PodState, ...]
+
+
+@dataclass(frozen=True)
+class NotVerified(ChaosEvent):
+    """That look failed."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Ended(ChaosEvent):
+    """Ends the journal."""
+
+    verdict: str
+    reasons: tuple[str, ...]

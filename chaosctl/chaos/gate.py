@@ -1,0 +1,64 @@
+"""Is everything as it should be, before and after? Pure questions to the record; each answer says what is missing."""
+
+from __future__ import annotations
+
+from chaosctl.chaos.record import Record
+from chaosctl.chaos.recovery import HEALTHY, LEAVING
+
+
+def unsteady(record: Record, *, with_targets: bool) -> str:
+    """What is missing before the fault may be injected; empty when nothing is."""
+    return _pods(record) or (_targets(record) if with_targets else "") or _traffic(record)
+
+
+def _pods(record: Record) -> str:
+    staying = [pod for pod in record.recovery.pods.values() if not pod.deleting]
+    unready = [pod.name for pod in staying if not pod.ready]
+    if unready:
+        return f"{len(unready)} of {len(staying)} pods are not ready: {', '.join(sorted(unready)[:3])}"
+    wanted = record.experiment.plan.ready
+    return "" if len(staying) >= wanted else f"{len(staying)} pods are ready, not {wanted}"
+
+
+def _targets(record: Record) -> str:
+    if record.targets_unknown:
+        return f"the load balancer's targets cannot be asked for: {record.targets_unknown}"
+    staying = [target for target in record.recovery.targets if target.state not in LEAVING]
+    sick = [f"{t.id} is {t.state}{f' ({t.reason})' if t.reason else ''}" for t in staying if t.state != HEALTHY]
+    if sick:
+        return f"{len(sick)} of {len(staying)} targets are not healthy: {', '.join(sick[:3])}"
+    return "" if staying else "the load balancer has no targets"
+
+
+def _traffic(record: Record) -> str:
+    wanted, clean = record.experiment.timing.steady, record.clean_for(float("-inf"))
+    if clean >= wanted:
+        return ""
+    worst = record.last_failure
+    return f"traffic is clean for {clean:.1f} s of {wanted:g} s" + (f", the last failure was: {worst}" if worst else "")
+
+
+def unsettled(record: Record, *, with_targets: bool) -> str:
+    """What the cluster still owes after the fault; empty when nothing is."""
+    recovery = record.recovery
+    ending = [uid for uid in recovery.killed if uid not in recovery.gone]
+    if ending:
+        return f"{len(ending)} of {len(recovery.killed)} victims are not gone yet"
+    if not recovery.pods_ready:
+        return "replacements are not ready yet"
+    return "targets are not healthy yet" if with_targets and not recovery.targets_healthy else ""
+
+
+def disturbed(record: Record) -> str:
+    """What users still miss after the fault; empty when traffic has been clean for long enough."""
+    fault = record.recovery.fault_at
+    wanted = record.experiment.timing.clean
+    clean = record.clean_for(fault) if fault is not None else 0.0
+    return "" if clean >= wanted else f"traffic is clean for {clean:.1f} s of {wanted:g} s"
+
+
+def effective(record: Record) -> bool:
+    """Whether any victim shows a sign of its end: gone, or ending."""
+    recovery = record.recovery
+    ending = {uid for uid, pod in recovery.pods.items() if pod.deleting}
+    return any(uid in recovery.gone or uid in ending for uid in recovery.killed)

@@ -1,0 +1,132 @@
+"""All that is known of a run so far: a fold over its events. The runner asks it while it runs; `result` at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from chaosctl.chaos import events as e
+from chaosctl.chaos import outage
+from chaosctl.chaos.experiment import Experiment
+from chaosctl.chaos.recovery import Recovery
+from chaosctl.chaos.requests import CONTROL, NEW, REUSED, STREAMS, Request
+
+
+class Record:
+    """Feed it every event of one run, in order."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.recovery = Recovery(experiment.plan.victims)
+        self.requests: dict[str, list[Request]] = {NEW: [], REUSED: [], CONTROL: []}
+        self.phases: dict[str, float] = {}
+        self.traffic_began: float | None = None
+        self.traffic_ended: e.TrafficEnded | None = None
+        self.traffic_lost = ""
+        self.not_steady = ""
+        self.steady = False
+        self.last_failure = ""
+        self.refused: e.Drifted | None = None
+        self.interrupted = ""
+        self.breached = ""
+        self.not_injected: list[str] = []
+        self.watch_broken = ""
+        self.watch_gaps = 0
+        self.targets_seen = False
+        self.targets_unknown = ""
+        self.verified: e.Verified | None = None
+        self.not_verified = ""
+        self._last_bad = dict.fromkeys(STREAMS, -math.inf)
+        self._known = dict.fromkeys(STREAMS, 0)  # all requests with smaller numbers have ended
+        self._early: dict[str, set[int]] = {stream: set() for stream in STREAMS}  # ended before one sent earlier
+
+    def add(self, event: e.ChaosEvent) -> None:
+        """Take one event. Events that change nothing here (a phase of the undo, the end) are fine."""
+        handle = _HANDLERS.get(type(event))
+        if handle is not None:
+            handle(self, event)
+
+    def phase(self, event: e.PhaseStarted) -> None:
+        """A phase begins."""
+        self.phases[event.phase] = event.at
+        if event.phase == "inject":
+            self.recovery.begin()
+
+    def seen(self, event: e.RequestsSeen) -> None:
+        """Requests ended."""
+        for request in event.requests:
+            self.requests[request.stream].append(request)
+            if request.stream in STREAMS:
+                self._ended(request)
+
+    def _ended(self, request: Request) -> None:
+        stream, early = request.stream, self._early[request.stream]
+        if not request.ok:
+            self._last_bad[stream] = max(self._last_bad[stream], request.intended / 1e6)
+            self.last_failure = f"{request.outcome}{f' {request.status}' if request.status else ''}"
+        early.add(request.number)
+        while self._known[stream] in early:
+            early.remove(self._known[stream])
+            self._known[stream] += 1
+
+    def broken(self, event: e.WatchBroken) -> None:
+        """The watch broke."""
+        self.watch_broken = event.why
+        self.watch_gaps += 1
+
+    def clean_for(self, since: float) -> float:
+        """How many seconds of requests, from `since` on and none missing, are known to be good in both streams."""
+        if self.traffic_began is None:
+            return 0.0
+        period = 1 / self.experiment.traffic.rate
+        begin = max(since, self.traffic_began, *(bad + period for bad in self._last_bad.values()))
+        known = min(self._known[stream] for stream in STREAMS) * period + self.traffic_began
+        return max(0.0, known - begin)
+
+    def since_injection(self) -> dict[str, list[Request]]:
+        """The requests by stream that the fault can have touched: they ended after the injection began."""
+        begin = self.phases.get("inject", math.inf) * 1e6
+        return {s: [r for r in self.requests[s] if r.intended + r.latency >= begin] for s in STREAMS}
+
+    def breach(self) -> str:
+        """The downtime budget, if it is exceeded already; else empty."""
+        budget = self.experiment.budgets.downtime_seconds
+        period = 1 / self.experiment.traffic.rate
+        for stream, requests in self.since_injection().items():
+            down = sum(o.seconds for o in outage.outages(requests, period))
+            if down > budget:
+                return f"{down:.2f} s of downtime on {stream} connections already, the budget is {budget:g} s"
+        return ""
+
+
+def _set(name: str, read: Callable[[Any], Any]) -> Callable[[Record, Any], None]:
+    return lambda record, event: setattr(record, name, read(event))
+
+
+def _targets(record: Record, event: e.TargetsSeen) -> None:
+    record.targets_seen, record.targets_unknown = True, ""
+    record.recovery.seen_targets(event.at, event.targets)
+
+
+_HANDLERS: dict[type[e.ChaosEvent], Callable[[Record, Any], None]] = {
+    e.PhaseStarted: Record.phase,
+    e.PodSeen: lambda record, event: record.recovery.pod(event.at, event.change, event.pod),
+    e.WatchBroken: Record.broken,
+    e.WatchRestored: _set("watch_broken", lambda _: ""),
+    e.TargetsSeen: _targets,
+    e.TargetsUnknown: _set("targets_unknown", lambda event: event.why),
+    e.TrafficStarted: _set("traffic_began", lambda event: event.at),
+    e.RequestsSeen: Record.seen,
+    e.TrafficEnded: _set("traffic_ended", lambda event: event),
+    e.TrafficLost: _set("traffic_lost", lambda event: event.why),
+    e.Steady: _set("steady", lambda _: True),
+    e.NotSteady: _set("not_steady", lambda event: event.why),
+    e.Injected: lambda record, event: record.recovery.kill(event.at, event.uid),
+    e.NotInjected: lambda record, event: record.not_injected.append(f"{event.name}: {event.why}"),
+    e.Drifted: _set("refused", lambda event: event),
+    e.BudgetBreached: _set("breached", lambda event: event.why),
+    e.Interrupted: _set("interrupted", lambda event: event.phase),
+    e.Verified: _set("verified", lambda event: event),
+    e.NotVerified: _set("not_verified", lambda event: event.why),
+}

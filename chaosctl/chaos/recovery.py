@@ -1,0 +1,189 @@
+"""Three clocks that start when the API acknowledged the first kill: replacements Ready, targets healthy, traffic clean.
+
+Pure: they are moved by events, and take their times from them. A clock that stopped starts again when what it waited
+for is lost again, so what it shows at the end is when things became good for good.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from chaosctl.chaos import outage
+from chaosctl.chaos.cluster import PodState, TargetState
+from chaosctl.chaos.experiment import Victim
+from chaosctl.chaos.requests import Request
+
+HEALTHY = "healthy"
+LEAVING = {"draining", "unused"}  # states of targets that are on their way out
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """Seconds from the acknowledged fault; None while running, and for `targets` also when there are none to look at.
+
+    Nothing is clamped: traffic that was clean again before the acknowledgement came gives a negative figure.
+    """
+
+    replacements: float | None
+    targets: float | None
+    traffic: float | None
+
+
+class Latch:
+    """Since when a condition holds without a break; None while it does not."""
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+
+    def set(self, holds: bool, at: float) -> None:
+        """The condition was looked at."""
+        if not holds:
+            self.since = None
+        elif self.since is None:
+            self.since = at
+
+
+class Recovery:
+    """What is known of pods and targets since the watch began, and how far the recovery is.
+
+    Before `begin` it only learns what exists; pods seen for the first time after it are replacements, if one of the
+    victims' controllers owns them.
+    """
+
+    def __init__(self, victims: Iterable[Victim]) -> None:
+        self._victims = tuple(victims)
+        self.pods: dict[str, PodState] = {}
+        self.targets: tuple[TargetState, ...] = ()
+        self.gone: dict[str, float] = {}  # UID to when the watch told of its end
+        self.killed: dict[str, float] = {}  # UID to when the API acknowledged it
+        self._before: frozenset[str] | None = None
+        self._by_address = False
+        self._became_ready: dict[str, float] = {}
+        self._replaced, self._healthy = Latch(), Latch()
+
+    @property
+    def fault_at(self) -> float | None:
+        """When the first kill was acknowledged."""
+        return min(self.killed.values(), default=None)
+
+    def begin(self) -> None:
+        """What exists now existed before the fault."""
+        self._before = frozenset(self.pods)
+        addresses = {pod.ip for pod in self.pods.values() if pod.ready}
+        self._by_address = any(target.id in addresses for target in self.targets)
+
+    def pod(self, at: float, change: str, pod: PodState) -> None:
+        """The watch told of a pod."""
+        if change == "DELETED":
+            self.pods.pop(pod.uid, None)
+            self._became_ready.pop(pod.uid, None)
+            self.gone.setdefault(pod.uid, at)
+        else:
+            self.pods[pod.uid] = pod
+            if pod.ready:
+                self._became_ready.setdefault(pod.uid, at)
+            else:
+                self._became_ready.pop(pod.uid, None)
+        self._look(at)
+
+    def seen_targets(self, at: float, targets: tuple[TargetState, ...]) -> None:
+        """The load balancer was asked."""
+        self.targets = targets
+        self._look(at)
+
+    def kill(self, at: float, uid: str) -> None:
+        """The API acknowledged the end of a victim."""
+        self.killed[uid] = at
+        self._look(at)
+
+    def _look(self, at: float) -> None:
+        if self._before is not None and self.killed:
+            self._replaced.set(self._enough(self.pods.values()), at)
+            self._healthy.set(self._targets_healthy(), at)
+
+    def _needed(self) -> Counter[str]:
+        """How many replacements each controller owes."""
+        return Counter(victim.owner_uid for victim in self._victims if victim.uid in self.killed)
+
+    def _new(self, pods: Iterable[PodState]) -> list[PodState]:
+        before = self._before or frozenset()
+        return [pod for pod in pods if pod.uid not in before and not pod.deleting]
+
+    def _enough(self, pods: Iterable[PodState]) -> bool:
+        """Whether, of these pods, every controller has replaced its victims by ready ones."""
+        found = Counter(pod.owner_uid for pod in self._new(pods) if pod.ready)
+        return all(found[owner] >= count for owner, count in self._needed().items())
+
+    def _targets_healthy(self) -> bool:
+        staying = [target for target in self.targets if target.state not in LEAVING]
+        if not staying or any(target.state != HEALTHY for target in staying):
+            return False
+        if not self._by_address:
+            return self._enough(self.pods.values())
+        return self._victims_left(staying) and self._replacements_serve(staying)
+
+    def _victims_left(self, staying: list[TargetState]) -> bool:
+        """No killed pod still counts as healthy; an address that a living pod took over does not count."""
+        living = {pod.ip for pod in self.pods.values() if not pod.deleting}
+        dead = {victim.ip for victim in self._victims if victim.uid in self.killed} - living
+        return not any(target.id in dead for target in staying)
+
+    def _replacements_serve(self, staying: list[TargetState]) -> bool:
+        addresses = {target.id for target in staying}
+        found = Counter(pod.owner_uid for pod in self._new(self.pods.values()) if pod.ip in addresses)
+        return all(found[owner] >= count for owner, count in self._needed().items())
+
+    def replacements(self) -> Mapping[str, PodState]:
+        """Victim's UID to the pod that took its place: by controller, in the order in which they became ready."""
+        ready = sorted(
+            (pod for pod in self._new(self.pods.values()) if pod.uid in self._became_ready),
+            key=lambda pod: self._became_ready[pod.uid],
+        )
+        pairs: dict[str, PodState] = {}
+        for victim in sorted(self._victims, key=lambda v: self.killed.get(v.uid, math.inf)):
+            match = next((pod for pod in ready if pod.owner_uid == victim.owner_uid), None)
+            if match is not None and victim.uid in self.killed:
+                ready.remove(match)
+                pairs[victim.uid] = match
+        return pairs
+
+    @property
+    def pods_ready(self) -> bool:
+        """Whether the first clock stands."""
+        return self._replaced.since is not None
+
+    @property
+    def targets_healthy(self) -> bool:
+        """Whether the second clock stands."""
+        return self._healthy.since is not None
+
+    def clocks(self, streams: Mapping[str, list[Request]], clean: float, until: float) -> Clocks:
+        """The three clocks; `streams` are the requests since the injection, which were sent until `until`.
+
+        The third stops only if the traffic then stayed clean for `clean` seconds.
+        """
+        fault = self.fault_at
+        if fault is None:
+            return Clocks(None, None, None)
+        calm = [outage.clean_from(requests) for requests in streams.values()]
+        since = max((at for at in calm if at is not None), default=fault)
+        return Clocks(
+            replacements=_minus(self._replaced.since, fault),
+            targets=_minus(self._healthy.since, fault),
+            traffic=since - fault if until - since >= clean else None,
+        )
+
+    def not_recovered(self, pods: Iterable[PodState]) -> list[str]:
+        """What a fresh list of all pods shows to be still wrong."""
+        found = list(pods)
+        wrong = [f"pod {pod.name} is not ready" for pod in found if not pod.ready and not pod.deleting]
+        if not self._enough(found):
+            wrong.append("not every victim has been replaced by a ready pod")
+        return wrong
+
+
+def _minus(at: float | None, start: float) -> float | None:
+    return None if at is None else at - start

@@ -1,0 +1,241 @@
+"""What a run came to. Pure: made from a Record, and so from the journal as well."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from chaosctl.chaos import outage
+from chaosctl.chaos.experiment import Budgets, Experiment
+from chaosctl.chaos.outage import StreamFigures
+from chaosctl.chaos.record import Record
+from chaosctl.chaos.recovery import Clocks
+from chaosctl.chaos.requests import CONTROL, NEW, REUSED, STREAMS, UNSENT, Totals
+from chaosctl.chaos.verdict import Facts, Verdict, judge
+
+MAX_LAG = 25.0  # milliseconds: the prober's own delay, 99th percentile, beyond which its figures mean nothing
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One victim. `acknowledged` and `gone` are seconds since the first acknowledgement; None: did not happen."""
+
+    name: str
+    uid: str
+    node: str
+    acknowledged: float | None
+    gone: bool
+    replacement: str = ""
+    replacement_uid: str = ""
+    replacement_node: str = ""
+
+
+@dataclass(frozen=True)
+class Tester:
+    """How well the prober itself did. `lag_p99` and `lag_max` in milliseconds, `cpu_percent` of one core."""
+
+    lag_p99: float
+    lag_max: float
+    cpu_percent: float | None
+    control_requests: int
+    control_failures: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """The verdict and everything that it rests on."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    experiment: Experiment
+    kills: tuple[Kill, ...]
+    streams: tuple[StreamFigures, ...]
+    clocks: Clocks
+    tester: Tester | None
+
+    def plain(self) -> dict[str, Any]:
+        """For --json: plain data; the experiment's plan can be executed again with --plan."""
+        data = asdict(self)
+        data["verdict"] = self.verdict.value
+        data["meaning"] = self.verdict.words
+        data["exit_status"] = int(self.verdict.status)
+        for stream in data["streams"]:
+            stream["totals"] = stream["totals"]._asdict()
+        return data
+
+
+def conclude(record: Record) -> Result:
+    """Judge a run that has ended (or a journal that was cut short: then it is INVALID at best)."""
+    experiment = record.experiment
+    touched = record.since_injection() if record.recovery.killed else {NEW: [], REUSED: []}
+    clocks = record.recovery.clocks(touched, experiment.timing.clean, _until(record))
+    streams = tuple(outage.figures(s, touched[s], experiment.traffic.rate) for s in STREAMS if touched[s])
+    verdict, reasons = judge(_facts(record, clocks, streams))
+    return Result(
+        verdict=verdict,
+        reasons=reasons,
+        notes=_notes(record),
+        experiment=experiment,
+        kills=_kills(record),
+        streams=streams,
+        clocks=clocks,
+        tester=_tester(record),
+    )
+
+
+def _until(record: Record) -> float:
+    """Until when traffic was sent, in seconds: the shorter of the two streams, each up to its next request."""
+    last = min(max((r.intended for r in record.requests[s]), default=0) for s in STREAMS)
+    return last / 1e6 + 1 / record.experiment.traffic.rate
+
+
+def _facts(record: Record, clocks: Clocks, streams: tuple[StreamFigures, ...]) -> Facts:
+    gone = sum(kill.gone for kill in _kills(record))
+    return Facts(
+        refused=f"{record.refused.why} [{record.refused.code}]" if record.refused else "",
+        interrupted=_interrupted(record),
+        unsteady=record.not_steady,
+        planned=len(record.experiment.plan.victims),
+        gone=gone,
+        stopped=bool(record.breached),
+        invalid=tuple(_invalid(record, clocks)),
+        unrecovered=tuple(_unrecovered(record, clocks)) if gone else (),
+        breaches=tuple(_breaches(record.experiment.budgets, clocks, streams)) if gone else (),
+    )
+
+
+def _interrupted(record: Record) -> str:
+    if not record.interrupted:
+        return ""
+    if not record.recovery.killed:
+        return f"interrupted in the phase {record.interrupted}; nothing had been killed"
+    recovered = record.verified and not record.recovery.not_recovered(record.verified.pods)
+    state = "the recovery was verified" if recovered else "the recovery could NOT be verified"
+    return f"interrupted in the phase {record.interrupted}; {state}"
+
+
+def _kills(record: Record) -> tuple[Kill, ...]:
+    recovery = record.recovery
+    left = None if record.verified is None else {pod.uid for pod in record.verified.pods}
+    replacements = recovery.replacements()
+    kills = []
+    for victim in record.experiment.plan.victims:
+        at, new = recovery.killed.get(victim.uid), replacements.get(victim.uid)
+        kills.append(
+            Kill(
+                name=victim.name,
+                uid=victim.uid,
+                node=victim.node,
+                acknowledged=None if at is None or recovery.fault_at is None else at - recovery.fault_at,
+                gone=at is not None and left is not None and victim.uid not in left,
+                replacement=new.name if new else "",
+                replacement_uid=new.uid if new else "",
+                replacement_node=new.node if new else "",
+            )
+        )
+    return tuple(kills)
+
+
+def _invalid(record: Record, clocks: Clocks) -> list[str]:
+    """Why these measurements cannot be trusted. An aborted run's need not be whole."""
+    wrong = [*_prober_trouble(record), *_tester_trouble(record)]
+    if record.recovery.killed and record.verified is None:
+        wrong.append(f"the end state could not be read from the cluster: {record.not_verified or 'nobody looked'}")
+    if record.targets_seen and record.targets_unknown:
+        wrong.append(f"the load balancer's targets could not be asked for: {record.targets_unknown}")
+    if _missed_by_watch(record, clocks):
+        wrong.append("replacements are ready, but the watch did not see them become so: their clock has no figure")
+    return wrong
+
+
+def _missed_by_watch(record: Record, clocks: Clocks) -> bool:
+    verified = record.verified
+    if verified is None or not any(kill.gone for kill in _kills(record)):
+        return False
+    return clocks.replacements is None and not record.recovery.not_recovered(verified.pods)
+
+
+def _prober_trouble(record: Record) -> list[str]:
+    """Its end, and its account: scheduled = ok + bad + timed out + unsent, by its own books and by the records."""
+    if record.traffic_lost:
+        return [f"the prober was lost: {record.traffic_lost}"]
+    ended = record.traffic_ended
+    if ended is None:
+        return ["the prober never gave its account"]
+    wrong = [f"{ended.in_flight} requests were still in flight at the end"] if ended.in_flight else []
+    for stream, requests in record.requests.items():
+        told = Totals(*ended.totals[stream])
+        if not told.balanced or told != outage.count(requests) or not outage.complete(requests):
+            wrong.append(f"the account of the stream {stream} does not add up")
+    return wrong
+
+
+def _tester_trouble(record: Record) -> list[str]:
+    tester = _tester(record)
+    wrong = []
+    if tester is not None and tester.lag_p99 > MAX_LAG:
+        wrong.append(f"the prober was {tester.lag_p99:.1f} ms late (99th percentile), {MAX_LAG:g} ms is the limit")
+    if tester is not None and tester.control_failures:
+        wrong.append(f"{tester.control_failures} control requests on this machine itself failed")
+    unsent = sum(r.outcome == UNSENT for s in STREAMS for r in record.requests[s])
+    if unsent:
+        wrong.append(f"{unsent} requests could not be sent by this machine")
+    return wrong
+
+
+def _tester(record: Record) -> Tester | None:
+    lags = sorted(r.lag / 1000 for requests in record.requests.values() for r in requests)
+    if not lags:
+        return None
+    ended = record.traffic_ended
+    return Tester(
+        lag_p99=outage.percentile(lags, 99),
+        lag_max=lags[-1],
+        cpu_percent=100 * ended.cpu_seconds / ended.seconds if ended and ended.seconds > 0 else None,
+        control_requests=len(record.requests[CONTROL]),
+        control_failures=sum(not r.ok for r in record.requests[CONTROL]),
+    )
+
+
+def _unrecovered(record: Record, clocks: Clocks) -> list[str]:
+    limit = f"within {record.experiment.timing.give_up:g} s"
+    wrong = record.recovery.not_recovered(record.verified.pods) if record.verified else []
+    if record.targets_seen and clocks.targets is None:
+        states = ", ".join(f"{t.id} {t.state}" for t in record.recovery.targets) or "none registered"
+        wrong.append(f"the load balancer's targets did not become healthy {limit}: {states}")
+    if clocks.traffic is None:
+        wrong.append(f"traffic was not clean for {record.experiment.timing.clean:g} s {limit}")
+    return wrong
+
+
+def _breaches(budgets: Budgets, clocks: Clocks, streams: tuple[StreamFigures, ...]) -> list[str]:
+    wrong = []
+    for s in streams:
+        if s.success_percent < budgets.success_percent:
+            wrong.append(
+                f"{s.success_percent:.3f} % of the requests on {s.stream} connections succeeded, "
+                f"the budget is {budgets.success_percent:g} %"
+            )
+        if s.downtime > budgets.downtime_seconds:
+            wrong.append(
+                f"{s.downtime:.2f} s of downtime on {s.stream} connections, "
+                f"the budget is {budgets.downtime_seconds:g} s"
+            )
+    for name, seconds in asdict(clocks).items():
+        if seconds is not None and seconds > budgets.recovery_seconds:
+            wrong.append(f"{name}: recovered after {seconds:.1f} s, the budget is {budgets.recovery_seconds:g} s")
+    return wrong
+
+
+def _notes(record: Record) -> tuple[str, ...]:
+    notes = [f"not killed: {text}" for text in record.not_injected]
+    if record.breached:
+        notes.append(f"injection was stopped early: {record.breached}")
+    if record.watch_gaps:
+        notes.append(
+            f"the watch broke {record.watch_gaps} times; times of pods may be late by as long as it was broken"
+        )
+    if not record.targets_seen:
+        notes.append("no load balancer was asked about its targets")
+    return tuple(notes)

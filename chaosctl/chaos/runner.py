@@ -1,0 +1,281 @@
+"""One run: gate, inject, observe, verify. It ends with a Result, whatever happens in between.
+
+Everything that is learnt is an event. `Log` folds them into the Record that this file asks, and passes them on to
+whoever listens (the journal, the display), so the journal holds all that the verdict rests on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import chaosctl
+from chaosctl.chaos import events as e
+from chaosctl.chaos import gate
+from chaosctl.chaos import plan as plans
+from chaosctl.chaos.cluster import Cluster, PodState, Targets
+from chaosctl.chaos.experiment import Experiment
+from chaosctl.chaos.faults import FAULTS
+from chaosctl.chaos.probes.targets import TargetPoll
+from chaosctl.chaos.probes.watch import WatchHealth
+from chaosctl.chaos.record import Record
+from chaosctl.chaos.result import Result, conclude
+from chaosctl.chaos.traffic import StartTraffic
+from chaosctl.chaos.undo import UndoLog
+from chaosctl.errors import ChaosctlError, Refused
+from chaosctl.events import Emit, Step, Waiting, Warned
+from chaosctl.waiting import HEARTBEAT
+
+GLANCE = 0.1  # seconds between two looks at the record while waiting; nothing is measured with it
+
+T = TypeVar("T")
+Missing = Callable[[Record], str]  # what is missing, in words; empty when nothing is
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything outside that a run touches.
+
+    targets    None when there is no load balancer to ask (target `context`)
+    interrupt  set by Ctrl-C or SIGTERM, at any time
+    """
+
+    cluster: Cluster
+    targets: Targets | None
+    start_traffic: StartTraffic
+    undo: UndoLog
+    interrupt: threading.Event
+    emit: Emit
+
+
+class Log:
+    """Takes events from any thread, one after the other, into the record and on to the listeners."""
+
+    def __init__(self, record: Record, emit: Emit) -> None:
+        self._record, self._emit = record, emit
+        self._lock = threading.RLock()
+
+    def tell(self, event: e.ChaosEvent) -> None:
+        """Record it and pass it on."""
+        with self._lock:
+            self._record.add(event)
+            self._emit(event)
+
+    def ask(self, question: Callable[[Record], T]) -> T:
+        """What the record knows; nothing is added to it meanwhile."""
+        with self._lock:
+            return question(self._record)
+
+
+class Interruption(Exception):
+    """Ctrl-C or SIGTERM came while waiting."""
+
+
+def put_back_leftovers(world: World) -> list[str]:
+    """Undo what earlier runs left behind, if anything; one line for each. Every run begins with it."""
+    if not world.undo.left():
+        return []
+    faults = {name: partial(fault.undo, cluster=world.cluster) for name, fault in FAULTS.items()}
+    done = world.undo.put_back(world.cluster.identity(), faults)
+    for line in done:
+        world.emit(Step(f"left by an earlier run, put back: {line}"))
+    return done
+
+
+def run(experiment: Experiment, world: World) -> Result:
+    """Carry an experiment out and judge it. Raises ChaosctlError only for what stops it before anything was done."""
+    put_back_leftovers(world)
+    return Run(experiment, world).run()
+
+
+class Run:
+    """The state of one run. Use `run`."""
+
+    def __init__(self, experiment: Experiment, world: World) -> None:
+        self._experiment, self._world = experiment, world
+        self._record = Record(experiment)
+        self._log = Log(self._record, world.emit)
+        self._fault = FAULTS[experiment.plan.fault]
+        self._phase = ""
+        self._watch: WatchHealth | None = None
+        self._breach_looked = 0.0
+
+    def run(self) -> Result:
+        """All phases."""
+        now = time.monotonic()
+        self._log.tell(e.ExperimentStarted(now, time.time(), chaosctl.__version__, self._experiment))
+        with ExitStack() as probes:
+            try:
+                self._gate(probes)
+                if self._log.ask(_may_inject):
+                    self._inject_and_observe()
+            except Interruption:
+                self._log.tell(e.Interrupted(time.monotonic(), self._phase))
+                self._see_recovery_through()
+        # The prober has drained, watch and polls have ended: now an independent look.
+        self._verify()
+        if self._world.interrupt.is_set() and not self._record.interrupted:
+            self._log.tell(e.Interrupted(time.monotonic(), self._phase))
+        result = self._log.ask(conclude)
+        self._log.tell(e.Ended(time.monotonic(), result.verdict.value, result.reasons))
+        return result
+
+    def _enter(self, phase: str) -> None:
+        self._phase = phase
+        self._log.tell(e.PhaseStarted(time.monotonic(), phase))
+
+    def _gate(self, probes: ExitStack) -> None:
+        """Wait for the steady state, and check that the plan still holds in it."""
+        self._enter("gate")
+        self._start_probes(probes)
+        timing = self._experiment.timing
+        unsteady = partial(gate.unsteady, with_targets=self._world.targets is not None)
+        missing = self._wait(unsteady, "a steady state", time.monotonic() + timing.steady_within)
+        if self._log.ask(lambda record: record.traffic_lost):
+            return
+        if missing:
+            self._log.tell(e.NotSteady(time.monotonic(), f"after {timing.steady_within:g} s: {missing}"))
+        elif self._plan_holds():
+            self._log.tell(e.Steady(time.monotonic(), self._log.ask(_ready_pods)))
+
+    def _start_probes(self, probes: ExitStack) -> None:
+        world, place = self._world, self._experiment.plan.place
+        watch = probes.enter_context(
+            world.cluster.follow(
+                place, lambda kind, pod: self._log.tell(e.PodSeen(time.monotonic(), kind, PodState.of(pod)))
+            )
+        )
+        self._watch = WatchHealth(watch, self._log.tell)
+        if world.targets is not None:
+            probes.enter_context(TargetPoll(world.targets, self._experiment.timing.poll, self._log.tell))
+        probes.callback(world.start_traffic(self._experiment.traffic, self._log.tell).stop)
+
+    def _plan_holds(self) -> bool:
+        """Whether victims and guard rails are still what the plan says, by a fresh look at the cluster."""
+        plan, cluster = self._experiment.plan, self._world.cluster
+        try:
+            plans.verify_identity(plan, cluster.identity())
+            plans.verify(plan, self._experiment.aim, plan.place, cluster.pods(plan.place), cluster.budgets(plan.place))
+        except Refused as refusal:
+            self._log.tell(e.Drifted(time.monotonic(), refusal.code, f"{refusal.what}: {refusal.why}"))
+            return False
+        return True
+
+    def _inject_and_observe(self) -> None:
+        self._enter("inject")
+        with self._undone_afterwards():
+            self._inject()
+            self._raise_if_interrupted()
+            if self._log.ask(lambda record: record.recovery.killed):
+                self._observe()
+
+    @contextmanager
+    def _undone_afterwards(self) -> Iterator[None]:
+        """The undo is on disk before the body runs, and carried out after it, however the body ends."""
+        plan, world = self._experiment.plan, self._world
+        data = self._fault.undo_data(plan)
+        entry = world.undo.write(self._fault.name, plan.place.cluster, data)
+        try:
+            yield
+        finally:
+            try:
+                self._fault.undo(data, world.cluster)
+                world.undo.remove(entry)
+            except ChaosctlError as error:
+                world.emit(Warned(f"the fault could not be put back: {error}", "run `chaosctl chaos --undo`"))
+
+    def _inject(self) -> None:
+        for injection in self._fault.inject(self._experiment.plan, self._world.cluster, self._stop_injecting):
+            self._log.tell(injection)
+
+    def _stop_injecting(self) -> bool:
+        """Whether to begin nothing more: interrupted, or a budget is exceeded already."""
+        if self._world.interrupt.is_set() or self._record.breached:
+            return True
+        now = time.monotonic()
+        if now - self._breach_looked < 2 * GLANCE:
+            return False
+        self._breach_looked = now
+        breach = self._log.ask(Record.breach)
+        if breach:
+            self._log.tell(e.BudgetBreached(now, breach))
+        return bool(breach)
+
+    def _observe(self) -> None:
+        """Until everything has recovered and was seen for long enough; or it is given up."""
+        self._enter("observe")
+        timing = self._experiment.timing
+        fault_at = self._log.ask(lambda record: record.recovery.fault_at) or time.monotonic()
+        long_enough = fault_at + timing.observe
+
+        def missing(record: Record) -> str:
+            seen_enough = time.monotonic() >= long_enough
+            if seen_enough and not gate.effective(record):
+                return ""  # the verdict will be that nothing happened; there is nothing to wait for
+            return (
+                gate.unsettled(record, with_targets=self._world.targets is not None)
+                or gate.disturbed(record)
+                or ("" if seen_enough else f"observing for {timing.observe:g} s")
+            )
+
+        self._wait(missing, "the recovery", fault_at + timing.give_up)
+        if self._log.ask(lambda record: record.traffic_lost):
+            self._see_recovery_through()
+
+    def _see_recovery_through(self) -> None:
+        """After an interruption, or without traffic: wait, within bounds, until what was killed is replaced."""
+        if not self._log.ask(lambda record: record.recovery.killed):
+            return
+        settled = partial(gate.unsettled, with_targets=self._world.targets is not None)
+        deadline = time.monotonic() + self._experiment.timing.abort
+        self._wait(settled, "the recovery from what was done so far", deadline, regardless=True)
+
+    def _verify(self) -> None:
+        """Look at all pods once more, independent of the watch."""
+        self._enter("verify")
+        try:
+            pods = self._world.cluster.pods(self._experiment.plan.place)
+        except ChaosctlError as error:
+            self._log.tell(e.NotVerified(time.monotonic(), str(error)))
+            return
+        self._log.tell(e.Verified(time.monotonic(), tuple(PodState.of(pod) for pod in pods)))
+
+    def _wait(self, missing: Missing, what: str, deadline: float, *, regardless: bool = False) -> str:
+        """Until nothing is missing, or the deadline; returns what is missing then.
+
+        The end of the prober ends it, and an interruption raises, unless it is to go on `regardless`.
+        """
+        begun = said = time.monotonic()
+        while True:
+            if not regardless:
+                self._raise_if_interrupted()
+            assert self._watch is not None
+            self._watch.look()
+            lost, text = self._log.ask(lambda record: (record.traffic_lost, missing(record)))
+            now = time.monotonic()
+            if not text or now >= deadline or (lost and not regardless):
+                return text
+            if now - said >= HEARTBEAT:
+                self._world.emit(Waiting(what, now - begun, text))
+                said = now
+            if regardless:
+                time.sleep(GLANCE)
+            else:
+                self._world.interrupt.wait(GLANCE)
+
+    def _raise_if_interrupted(self) -> None:
+        if self._world.interrupt.is_set():
+            raise Interruption
+
+
+def _may_inject(record: Record) -> bool:
+    return record.steady and not record.traffic_lost
+
+
+def _ready_pods(record: Record) -> int:
+    return sum(pod.ready for pod in record.recovery.pods.values())

@@ -1,0 +1,98 @@
+"""The list of subcommands, and how they are found: a module is imported when its command is used, not before."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+# name -> the line that `chaosctl --help` shows; each is the module chaosctl.cli.NAME
+COMMANDS = {
+    "up": "Deploy everything: infra, kubeconfig, controller, app, smoke.",
+    "infra": "Make network, cluster, nodes and identities with Terraform.",
+    "kubeconfig": "Let kubectl in, with an entry in the kubeconfig.",
+    "controller": "Install the AWS Load Balancer Controller.",
+    "app": "Install the app, until users reach every pod of it.",
+    "smoke": "Is it serving, correctly and quickly enough?",
+    "chaos": "Break it under live traffic: does it stay within its budget, and recover?",
+    "status": "What exists, in which state, where.",
+    "url": "Where the app is.",
+    "down": "Remove everything, and prove that nothing is left.",
+    "lab": "The lab on this machine: start, stop, look at it.",
+    "tools": "Where each program that is needed comes from.",
+    "token": "Print a token for the cluster (kubectl runs this).",
+    "version": "Print the version.",
+}
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+class _Commands(MutableMapping[str, Any]):
+    """The commands by name; looking one up imports it."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        if name not in self._loaded:
+            self._loaded[name] = _load(name)
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+def _load(name: str) -> Any:
+    module = importlib.import_module(f"chaosctl.cli.{name}")
+    app = getattr(module, "app", None)
+    if not isinstance(app, typer.Typer):
+        app = typer.Typer(context_settings=CONTEXT)
+        app.command(name, context_settings=CONTEXT)(getattr(module, name))
+    app.rich_markup_mode = None  # rich's help costs 100 ms and wraps options into boxes
+    app._add_completion = False
+    command = typer.main.get_command(app)
+    command.name = name
+    return command
+
+
+class LazyGroup(TyperGroup):
+    """The top level."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.commands = _Commands()
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The table above, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+app = typer.Typer(
+    name="chaosctl",
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings=CONTEXT,
+    help="Deploy an unstable backend to EKS, break it on purpose, say honestly whether users noticed.",
+    epilog="Each command takes --help. Without an AWS account everything happens in a lab on this machine.",
+)
+
+
+@app.callback()
+def _chaosctl() -> None:
+    """Options are given after the command: chaosctl up --target lab."""

@@ -1,0 +1,61 @@
+"""chaosctl status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaosctl.cli.command import command
+from chaosctl.cli.session import Session
+from chaosctl.stages.status import Status, look
+from chaosctl.ui.render import Report, Table
+
+
+@command
+def status(session: Session) -> Report:
+    """What exists, in which state, where. Looks only, and works whatever is there."""
+    context = session.existing_context()
+    if context is None:
+        nothing = {"target": session.settings.target, "environment": session.settings.environment, "cluster": None}
+        return Report(nothing, ("No lab is running: nothing is deployed. `chaosctl up` starts one.",))
+    seen = look(context)
+    return Report(_data(seen), tuple(_blocks(seen)))
+
+
+def _data(seen: Status) -> dict[str, Any]:
+    return {**vars(seen), "healthy": seen.healthy}
+
+
+def _blocks(seen: Status) -> list[str | Table]:
+    blocks: list[str | Table] = [f"Target {seen.target}, environment {seen.environment}, region {seen.region}"]
+    if seen.cluster is None and seen.target != "context":
+        blocks.append("There is no cluster.")
+    if seen.cluster:
+        blocks.append(
+            f"Cluster {seen.cluster.name}: {seen.cluster.status}, {seen.cluster.version}, {seen.cluster.endpoint}"
+        )
+    blocks += [table for table in _tables(seen) if table.rows]
+    if seen.url:
+        blocks.append(f"Your app: {seen.url}" + (f" (load balancer {seen.balancer.state})" if seen.balancer else ""))
+    if seen.problems:
+        blocks.append("Could not be asked:\n" + "\n".join(f"  {p}" for p in seen.problems))
+    return blocks
+
+
+def _tables(seen: Status) -> list[Table]:
+    ready = {True: "ready", False: "not ready"}
+    return [
+        Table(("node", "zone", "state", "version"), [(n.name, n.zone, ready[n.ready], n.version) for n in seen.nodes]),
+        Table(
+            ("deployment", "ready", ""),
+            [(f"{w.namespace}/{w.name}", f"{w.ready} of {w.wanted}", w.lacks) for w in seen.workloads],
+        ),
+        Table(
+            ("pod", "node", "state", "restarts", ""),
+            [(p.name, p.node, ready[p.ready], str(p.restarts), p.trouble) for p in seen.pods],
+        ),
+        Table(
+            ("target", "state", "reason"),
+            [(f"{t.id}:{t.port}", t.state, f"{t.reason} {t.description}".strip()) for t in seen.targets],
+        ),
+        Table(("left in AWS", "id", ""), [(item.kind, item.id, item.why) for item in seen.remains]),
+    ]

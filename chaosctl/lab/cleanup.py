@@ -1,0 +1,79 @@
+"""Removes everything of a lab from this machine, whatever state it is in, and tells what is still there."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from chaosctl.events import ignore
+from chaosctl.lab import cgroups, namespaces, processes
+from chaosctl.lab.hosts import HostsFile
+from chaosctl.lab.layout import Layout
+from chaosctl.waiting import TimedOut, wait_until
+
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+def remove_everything(layout: Layout) -> None:
+    """Remove all of a lab; can be repeated, and needs no part of the lab to be in order.
+
+    What could not be removed is in `inventory` afterwards.
+    """
+    with suppress(TimedOut):
+        wait_until(lambda: (_killed(layout), ""), "the lab's processes end", timeout=20, emit=ignore, interval=0.05)
+        cgroups.remove(layout)
+    for file in _network_namespaces(layout):
+        namespaces.delete_network(file.name)
+    for mount in reversed(_mounts(layout)):
+        namespaces.unmount(mount)
+    with suppress(OSError):
+        namespaces.NETNS.rmdir()  # only when nobody else uses it
+    for directory in (layout.run, layout.root):
+        shutil.rmtree(directory, ignore_errors=True)
+    HostsFile(layout.hosts_marker).clear()
+
+
+def inventory(layout: Layout) -> list[str]:
+    """What of a lab is on this machine, one line each for people; empty when nothing is."""
+    return [
+        *(f"process {pid} {processes.name(pid)}" for pid in sorted(processes_of(layout))),
+        *(f"network namespace {file.name}" for file in _network_namespaces(layout)),
+        *(f"mount {mount}" for mount in _mounts(layout)),
+        *(f"cgroup {directory}" for directory in cgroups.existing(layout)),
+        *(f"directory {directory}" for directory in (layout.run, layout.root) if directory.exists()),
+        *(f"hosts entry {name}" for name in HostsFile(layout.hosts_marker).names()),
+    ]
+
+
+def _killed(layout: Layout) -> bool:
+    """Kill what there is; True when there was nothing. What is killed may just have started something."""
+    found = processes_of(layout)
+    processes.end(found, grace=0)
+    return not found
+
+
+def processes_of(layout: Layout) -> set[int]:
+    """Every process of a lab: supervised, orphaned, in its pods or in its namespaces."""
+    """PIDs of all processes of a lab, its pods' included: by marker, by cgroup and by namespace."""
+    found = set(processes.with_marker(layout.marker)) | cgroups.pids(layout)
+    for file in _network_namespaces(layout):
+        found.update(processes.in_namespace("net", file))
+    for file in (layout.run / "ns").glob("*"):
+        found.update(processes.in_namespace("mnt", file))
+    return found
+
+
+def _network_namespaces(layout: Layout) -> list[Path]:
+    return sorted(namespaces.NETNS.glob(f"{layout.netns_prefix}*"))
+
+
+def _mounts(layout: Layout) -> list[Path]:
+    """Mount points of the lab that this process sees, outermost first."""
+    mounts = [Path(_unescaped(line.split()[4])) for line in MOUNTS.read_text().splitlines()]
+    return [mount for mount in mounts if mount.is_relative_to(layout.run) or mount.is_relative_to(layout.root)]
+
+
+def _unescaped(path: str) -> str:
+    # Blanks, tabs, newlines and backslashes are octal in mountinfo.
+    return path.encode().decode("unicode_escape").encode("latin-1").decode(errors="replace")

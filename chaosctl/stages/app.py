@@ -1,0 +1,169 @@
+"""The stage that installs the app, and waits until users reach every pod of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from chaosctl.adapters.follow import Follow
+from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, INGRESSES, PODS, TARGET_GROUP_BINDINGS, Kube
+from chaosctl.adapters.pod import Pod
+from chaosctl.errors import StageFailed
+from chaosctl.events import Step
+from chaosctl.stages import entrance
+from chaosctl.stages.access import Access
+from chaosctl.stages.controller import tags
+from chaosctl.stages.readiness import last_events, restart, selector_of, wait_for_rollout
+from chaosctl.stages.release import converge
+from chaosctl.stages.stage import Context, StageResult
+from chaosctl.waiting import TimedOut, wait_until
+
+GATE_LABEL = "elbv2.k8s.aws/pod-readiness-gate-inject"
+GATE_PREFIX = "target-health.elbv2.k8s.aws/"
+BINDING_SECONDS = 120.0
+ASK_SECONDS = 0.5  # between two requests for the targets' health: AWS can be asked only, not watched
+
+
+@dataclass(frozen=True)
+class App:
+    """Installs the app behind its load balancer."""
+
+    name: str = "app"
+
+    def describe(self) -> str:
+        """What it is going to do."""
+        return "install the app, until every pod is ready and every target healthy"
+
+    def run(self, context: Context) -> StageResult:
+        """Namespace, release, readiness gates, pods and targets: in that order."""
+        access, settings = Access(context), context.settings
+        kube, namespace, release = access.kube, settings.namespace, settings.release
+        kube.apply(_namespace(namespace))
+        chart = context.target.charts[release]
+        installed = converge(access.helm, kube, release, namespace, chart, values(context), context.emit)
+        _wait_for_binding(kube, context)
+        _scale_to_minimum(kube, namespace, release)
+        regated = _require_gates(kube, context, first=installed.first)
+        reachable = _Reachable(access, namespace, release)
+        timeout = settings.app.timeout_seconds
+        pods = wait_for_rollout(kube, namespace, release, timeout=timeout, emit=context.emit, also=reachable)
+        url = entrance.require_url(kube, namespace, release)
+        return StageResult(
+            installed.changed or regated,
+            f"{len(pods)} pods ready, {len(pods)} targets healthy: {url}",
+            {"release": release, "revision": installed.release.revision, "pods": len(pods), "url": url},
+        )
+
+
+def values(context: Context) -> Mapping[str, Any]:
+    """Helm values that come from the settings; the target's own files are below them."""
+    return {"ingress": {"inboundCidrs": list(context.settings.app.inbound_cidrs), "tags": tags(context)}}
+
+
+def _namespace(name: str) -> dict[str, Any]:
+    labels = {
+        GATE_LABEL: "enabled",
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/warn": "restricted",
+    }
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def _scale_to_minimum(kube: Kube, namespace: str, release: str) -> None:
+    """Begin with as many pods as the HPA wants at least. It would do the same, up to 15 s later."""
+    scaler, deployment = kube.get(AUTOSCALERS, release, namespace), kube.get(DEPLOYMENTS, release, namespace)
+    if (
+        scaler
+        and deployment
+        and deployment["spec"].get("replicas", 1) < (least := scaler["spec"].get("minReplicas", 1))
+    ):
+        kube.patch(DEPLOYMENTS, f"{release}/scale", {"spec": {"replicas": least}}, namespace)
+
+
+class _Reachable:
+    """Says whether the load balancer sends traffic to all pods. Asks AWS at most twice a second."""
+
+    def __init__(self, access: Access, namespace: str, release: str) -> None:
+        self._access, self._namespace, self._release = access, namespace, release
+        self._asked, self._said = 0.0, ""
+
+    def __call__(self, pods: list[Pod]) -> str:
+        if self._said and time.monotonic() - self._asked < ASK_SECONDS:
+            return self._said
+        ingress = self._access.kube.get(INGRESSES, self._release, self._namespace)
+        found = entrance.entrance(self._access.aws, ingress) if ingress else None
+        self._said, self._asked = entrance.lacks(found, pods), time.monotonic()
+        return self._said
+
+
+def _require_gates(kube: Kube, context: Context, *, first: bool) -> bool:
+    """Replace pods that lack the readiness gate of the load balancer; True when there were any.
+
+    The controller adds it only while a pod is created, and only once the TargetGroupBinding exists. On a first install
+    the Ingress comes after the Deployment, so its pods lack it. Nobody uses them yet: they go all at once then.
+    """
+    settings = context.settings
+    namespace, release = settings.namespace, settings.release
+    ungated = [p for p in _pods(kube, namespace, release) if not _gated(p)]
+    if not ungated:
+        return False
+    context.emit(Step(f"{len(ungated)} pods were created before their readiness gate: replacing them once"))
+    if first:
+        for pod in ungated:
+            kube.delete(PODS, pod.name, namespace, uid=pod.uid, grace=1)
+    else:
+        restart(kube, namespace, release, datetime.now(UTC).isoformat(timespec="seconds"))
+        wait_for_rollout(kube, namespace, release, timeout=settings.app.timeout_seconds, emit=context.emit)
+    _check_gates(kube, context)
+    return True
+
+
+def _check_gates(kube: Kube, context: Context) -> None:
+    """All pods have it by now, or the webhook does not do its part."""
+    namespace, release = context.settings.namespace, context.settings.release
+
+    def gated() -> tuple[bool, str]:
+        pods = _pods(kube, namespace, release)
+        without = [p.name for p in pods if not _gated(p)]
+        return bool(pods) and not without, ", ".join(without) or "no pods yet"
+
+    try:
+        wait_until(gated, "pods with a readiness gate", timeout=30, emit=context.emit)
+    except TimedOut as late:
+        raise StageFailed(
+            "pods get no readiness gate from the load balancer controller",
+            code="READINESS-GATE-MISSING",
+            why=late.detail,
+            remedy="run `chaosctl controller`; without the gate a rollout can drop requests",
+        ) from None
+
+
+def _gated(pod: Pod) -> bool:
+    return any(gate.startswith(GATE_PREFIX) for gate in pod.gates)
+
+
+def _pods(kube: Kube, namespace: str, release: str) -> list[Pod]:
+    deployment = kube.get(DEPLOYMENTS, release, namespace)
+    return [p for p in kube.pods(namespace, selector_of(deployment)) if not p.deleting] if deployment else []
+
+
+def _wait_for_binding(kube: Kube, context: Context) -> None:
+    """The controller has understood the Ingress when a TargetGroupBinding for its Service is there."""
+    namespace, release = context.settings.namespace, context.settings.release
+    with Follow(kube, TARGET_GROUP_BINDINGS, namespace) as bindings:
+
+        def bound() -> tuple[bool, str]:
+            return any(b["spec"]["serviceRef"]["name"] == release for b in bindings.objects()), ""
+
+        try:
+            wait_until(bound, "the load balancer to be made", timeout=BINDING_SECONDS, emit=context.emit, interval=0.1)
+        except TimedOut as late:
+            raise StageFailed(
+                f"the Ingress {namespace}/{release} got no load balancer within {late.seconds:.0f} s",
+                code="INGRESS-NOT-RECONCILED",
+                why="\n".join(last_events(kube, namespace, release)) or "the controller has not said why",
+                remedy="look at `kubectl -n kube-system logs deployment/aws-load-balancer-controller`",
+            ) from None

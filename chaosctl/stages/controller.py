@@ -1,0 +1,174 @@
+"""The stage that installs the AWS Load Balancer Controller, and waits until it really serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from chaosctl.adapters.follow import Follow
+from chaosctl.adapters.kube import CRDS, ENDPOINT_SLICES, INGRESSES, Kube, Object
+from chaosctl.adapters.pod import Pod
+from chaosctl.errors import StageFailed, Unreachable
+from chaosctl.events import Step
+from chaosctl.stages.access import Access
+from chaosctl.stages.readiness import restart, wait_for_rollout
+from chaosctl.stages.release import converge
+from chaosctl.stages.stage import Context, StageResult
+from chaosctl.waiting import TimedOut, wait_until
+
+RELEASE = "aws-load-balancer-controller"  # also its Deployment and its service account
+NAMESPACE = "kube-system"
+WEBHOOK = "aws-load-balancer-webhook-service"
+READY_SECONDS, WEBHOOK_SECONDS, IDENTITY_SECONDS = 180.0, 60.0, 30.0
+CREDENTIALS = "AWS_CONTAINER_CREDENTIALS_FULL_URI"  # what EKS puts into a pod that has a Pod Identity association
+PROBE_INGRESS: Object = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "Ingress",
+    "metadata": {"name": "chaosctl-webhook-probe", "namespace": "default"},
+    "spec": {
+        "ingressClassName": "alb",
+        "defaultBackend": {"service": {"name": "chaosctl-webhook-probe", "port": {"number": 80}}},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Controller:
+    """Installs the controller that turns Ingresses into load balancers."""
+
+    name: str = "controller"
+
+    def describe(self) -> str:
+        """What it is going to do."""
+        return "install the AWS Load Balancer Controller, until its webhook answers"
+
+    def run(self, context: Context) -> StageResult:
+        """CRDs, identity, release, pods with credentials, webhook: in that order."""
+        access = Access(context)
+        kube, chart = access.kube, context.target.charts[RELEASE]
+        _apply_crds(kube, access.helm.crds(chart), context)
+        _require_identity(access, context)
+        installed = converge(access.helm, kube, RELEASE, NAMESPACE, chart, values(context, access), context.emit)
+        pods = wait_for_rollout(kube, NAMESPACE, RELEASE, timeout=READY_SECONDS, emit=context.emit)
+        restarted = _require_credentials(kube, pods, context)
+        _wait_for_webhook(kube, context)
+        release = installed.release
+        return StageResult(
+            installed.changed or restarted,
+            f"{RELEASE} serves, {len(pods)} pods",
+            {"release": release.name, "revision": release.revision, "pods": len(pods)},
+        )
+
+
+def values(context: Context, access: Access) -> Mapping[str, Any]:
+    """Helm values; why each is needed is told in docs/architecture.md."""
+    settings = context.settings
+    return {
+        "clusterName": settings.cluster_name,
+        "region": context.target.region,
+        "vpcId": access.cluster.vpc_id,  # pods cannot ask the metadata service: its hop limit is 1
+        "serviceAccount": {"create": True, "name": RELEASE},
+        "replicaCount": 2,
+        "keepTLSSecret": True,  # else every upgrade changes the webhook's certificate under running pods
+        "defaultTargetType": "ip",
+        "enableServiceMutatorWebhook": False,
+        "podDisruptionBudget": {"maxUnavailable": 1},
+        "enableShield": False,
+        "enableWaf": False,
+        "enableWafv2": False,
+        "defaultTags": tags(context),
+    }
+
+
+def tags(context: Context) -> dict[str, str]:
+    """Tags on what the controller makes, as Terraform's default_tags: `down` finds leftovers by them."""
+    settings = context.settings
+    return {"chaosctl:cluster": settings.cluster_name, "chaosctl:environment": settings.environment}
+
+
+def _apply_crds(kube: Kube, crds: list[Object], context: Context) -> None:
+    """Helm installs CRDs once and never upgrades them, so they are applied here each time."""
+    for crd in crds:
+        kube.apply(crd)
+    if not crds:
+        return
+
+    def established() -> tuple[bool, str]:
+        missing = [c["metadata"]["name"] for c in crds if not _established(kube.get(CRDS, c["metadata"]["name"]))]
+        return not missing, ", ".join(missing)
+
+    try:
+        wait_until(established, "the CRDs to be established", timeout=30, emit=context.emit)
+    except TimedOut as late:
+        raise StageFailed("the CRDs are not established", code="CRD-NOT-READY", why=late.detail) from None
+
+
+def _established(crd: Object | None) -> bool:
+    conditions = (crd or {}).get("status", {}).get("conditions") or ()
+    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+
+
+def _require_identity(access: Access, context: Context) -> None:
+    """The association must be there before the first pod is admitted, or that pod never gets credentials."""
+
+    def associated() -> tuple[bool, str]:
+        return bool(access.aws.pod_identity_role(access.cluster.name, NAMESPACE, RELEASE)), ""
+
+    try:
+        wait_until(associated, "its Pod Identity association", timeout=IDENTITY_SECONDS, emit=context.emit, interval=1)
+    except TimedOut:
+        raise StageFailed(
+            f"the service account {NAMESPACE}/{RELEASE} has no AWS role",
+            code="POD-IDENTITY-MISSING",
+            why="EKS knows no Pod Identity association for it, so the controller could not call AWS",
+            remedy="run `chaosctl infra`, which makes it",
+        ) from None
+
+
+def _require_credentials(kube: Kube, pods: list[Pod], context: Context) -> bool:
+    """Restart once when pods were admitted without credentials. True when that was needed."""
+    if all(CREDENTIALS in pod.environment for pod in pods):
+        return False
+    context.emit(Step("the controller's pods came up before their credentials: restarting them once"))
+    restart(kube, NAMESPACE, RELEASE, datetime.now(UTC).isoformat(timespec="seconds"))
+    pods = wait_for_rollout(kube, NAMESPACE, RELEASE, timeout=READY_SECONDS, emit=context.emit)
+    without = [pod.name for pod in pods if CREDENTIALS not in pod.environment]
+    if without:
+        raise StageFailed(
+            "the controller's pods get no AWS credentials",
+            code="POD-IDENTITY-NOT-INJECTED",
+            why=f"{CREDENTIALS} is not set in {', '.join(without)}",
+            remedy="check the add-on eks-pod-identity-agent with `aws eks describe-addon`",
+        )
+    return True
+
+
+def _wait_for_webhook(kube: Kube, context: Context) -> None:
+    """Its endpoints are ready, and the API server gets an Ingress past it; without that the app's install races."""
+    service = f"kubernetes.io/service-name={WEBHOOK}"
+    with Follow(kube, ENDPOINT_SLICES, NAMESPACE, labels=service) as slices:
+
+        def answers() -> tuple[bool, str]:
+            if not any(_has_ready_endpoint(s) for s in slices.objects()):
+                return False, f"no ready endpoint of {WEBHOOK}"
+            try:
+                kube.create(INGRESSES, PROBE_INGRESS, dry_run=True)
+            except (StageFailed, Unreachable) as error:
+                return False, error.why
+            return True, ""
+
+        try:
+            wait_until(answers, "the controller's webhook", timeout=WEBHOOK_SECONDS, emit=context.emit, interval=0.3)
+        except TimedOut as late:
+            raise StageFailed(
+                "the controller's webhook does not admit an Ingress",
+                code="WEBHOOK-NOT-READY",
+                why=late.detail,
+                remedy=f"look at `kubectl -n {NAMESPACE} logs deployment/{RELEASE}`, then run it again",
+            ) from None
+
+
+def _has_ready_endpoint(endpoint_slice: Object) -> bool:
+    return any(e.get("conditions", {}).get("ready") for e in endpoint_slice.get("endpoints") or ())

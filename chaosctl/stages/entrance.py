@@ -1,0 +1,79 @@
+"""Where users come in: the Ingress, its load balancer, and the health of the targets behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chaosctl.adapters import elb
+from chaosctl.adapters.aws import Aws
+from chaosctl.adapters.elb import LoadBalancer, TargetHealth
+from chaosctl.adapters.kube import INGRESSES, Kube, Object
+from chaosctl.adapters.pod import Pod
+from chaosctl.errors import PreconditionFailed
+
+CERTIFICATE = "alb.ingress.kubernetes.io/certificate-arn"
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """The load balancer of the app, and its targets. `url` is what users open."""
+
+    url: str
+    balancer: LoadBalancer
+    targets: tuple[TargetHealth, ...]
+
+
+def url_of(ingress: Object | None) -> str:
+    """The URL that an Ingress serves, or empty while it has no address."""
+    if ingress is None:
+        return ""
+    address = _address(ingress)
+    rules: list[Object] = ingress.get("spec", {}).get("rules") or [{}]
+    host = rules[0].get("host") or address.get("hostname") or address.get("ip", "")
+    scheme = "https" if CERTIFICATE in (ingress["metadata"].get("annotations") or {}) else "http"
+    return f"{scheme}://{host}" if address and host else ""
+
+
+def _address(ingress: Object) -> Object:
+    """The first address in its status: {"hostname": ...} or {"ip": ...}; empty while it has none."""
+    addresses: list[Object] = ingress.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
+    return addresses[0]
+
+
+def require_url(kube: Kube, namespace: str, release: str) -> str:
+    """The app's URL. Raises PreconditionFailed (APP-MISSING) when it has none."""
+    url = url_of(kube.get(INGRESSES, release, namespace))
+    if not url:
+        raise PreconditionFailed(
+            f"{namespace}/{release} has no address",
+            code="APP-MISSING",
+            why="there is no such Ingress, or it has no load balancer yet",
+            remedy="run `chaosctl app`, or `chaosctl up` for everything",
+        )
+    return url
+
+
+def entrance(aws: Aws, ingress: Object) -> Entrance | None:
+    """The load balancer behind an Ingress, or None when AWS does not show it (yet)."""
+    hostname = _address(ingress).get("hostname")
+    if not hostname:
+        return None
+    for balancer in elb.all_load_balancers(aws):
+        if balancer.dns_name.lower() == hostname.lower():
+            return Entrance(url_of(ingress), balancer, tuple(elb.target_health(aws, balancer)))
+    return None
+
+
+def lacks(found: Entrance | None, pods: list[Pod]) -> str:
+    """What is still missing until every pod gets traffic, in words; empty when nothing is."""
+    if found is None:
+        return "the Ingress has no load balancer yet"
+    if found.balancer.state != "active":
+        return f"the load balancer is {found.balancer.state}"
+    healthy = {t.id for t in found.targets if t.state == "healthy"}
+    missing = [pod for pod in pods if pod.ip not in healthy]
+    if not missing:
+        return ""
+    states = {t.id: f"{t.state} {t.reason} {t.description}".strip() for t in found.targets}
+    why = states.get(missing[0].ip, "not registered")
+    return f"{len(pods) - len(missing)} of {len(pods)} targets healthy; {missing[0].name}: {why}"

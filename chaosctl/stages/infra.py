@@ -1,0 +1,208 @@
+"""The stage that makes everything in AWS with Terraform, and its opposite."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaosctl import config
+from chaosctl.adapters.aws import Aws, AwsRefused
+from chaosctl.adapters.terraform import Plan, Terraform
+from chaosctl.adapters.terraform_messages import Changes
+from chaosctl.errors import PreconditionFailed
+from chaosctl.events import Step, Warned
+from chaosctl.stages.stage import Context, StageResult
+from chaosctl.toolbox import providers
+from chaosctl.waiting import TimedOut, wait_until
+
+STATE_MARK = "chaosctl/bootstrap"  # object that says with which version of terraform/bootstrap the bucket is complete
+REMOVAL_SECONDS, POLL_SECONDS = 1800.0, 1.0
+NOT_TERRAFORMS = {"deletion_protection"}  # provider 5.x cannot set it: `_protect` does
+
+
+@dataclass(frozen=True)
+class Infra:
+    """Makes network, cluster, nodes, add-ons and identities."""
+
+    name: str = "infra"
+
+    def describe(self) -> str:
+        """What it is going to do."""
+        return "make network, cluster, nodes and identities with Terraform"
+
+    def run(self, context: Context) -> StageResult:
+        """State bucket, init, apply. Details: `changes` and `outputs` (those of terraform/outputs.tf)."""
+        wanted = variables(context)
+        bucket_made = ensure_state_bucket(context)
+        terraform = open_terraform(context)
+        applied = terraform.apply(wanted)
+        protected = _protect(context, context.settings.infra.deletion_protection)
+        return StageResult(
+            changed=bool(applied.changes) or bucket_made or protected,
+            summary=f"Terraform: {applied.changes}",
+            details={"changes": _counts(applied.changes), "outputs": dict(applied.outputs)},
+        )
+
+
+def variables(context: Context) -> dict[str, Any]:
+    """Terraform's variables. Raises PreconditionFailed (INFRA-NO-CIDRS) when nobody says who may reach the cluster."""
+    settings = context.settings
+    given = settings.infra.model_dump(exclude=NOT_TERRAFORMS)
+    if not given["public_access_cidrs"]:
+        del given["public_access_cidrs"]
+    wanted = {
+        **context.target.terraform_variables,
+        **given,
+        "region": context.target.region,
+        "environment": settings.environment,
+        "cluster_name": settings.cluster_name,
+        "namespace": settings.namespace,
+    }
+    if not wanted.get("public_access_cidrs"):
+        raise PreconditionFailed(
+            "it is not said from where the Kubernetes API may be reached",
+            code="INFRA-NO-CIDRS",
+            why="infra.public_access_cidrs is empty, and the target names no address of this machine",
+            remedy='set it in chaosctl.toml to the address you are seen from: public_access_cidrs = ["203.0.113.7/32"]',
+        )
+    return wanted
+
+
+def open_terraform(context: Context) -> Terraform:
+    """The main module, initialised, with the state of this environment."""
+    terraform = _terraform(context, config.asset("terraform"), context.workdir / "terraform")
+    terraform.init(
+        {
+            "bucket": context.target.state_bucket,
+            "key": f"{context.settings.environment}/terraform.tfstate",
+            "region": context.target.region,
+        }
+    )
+    return terraform
+
+
+def plan_infra(context: Context) -> Plan:
+    """What `infra` would change. The state bucket must exist."""
+    return open_terraform(context).plan(variables(context))
+
+
+def ensure_state_bucket(context: Context) -> bool:
+    """Make the bucket for the state, or complete it; returns False, after one request, when it is complete already."""
+    sources = config.asset("terraform") / "bootstrap"
+    digest = _digest(sources)
+    exists, found = _bucket_mark(context)
+    if found == digest:
+        return False
+    bucket = context.target.state_bucket
+    context.emit(Step(f"{'completing' if exists else 'making'} the bucket {bucket} for the Terraform state"))
+    directory = context.workdir / "bootstrap"
+    shutil.rmtree(directory, ignore_errors=True)  # its state is not kept, see terraform/bootstrap/main.tf
+    terraform = _terraform(context, sources, directory)
+    terraform.init()
+    terraform.apply(
+        {
+            "region": context.target.region,
+            "bucket": bucket,
+            "adopt": exists,
+            "mark": STATE_MARK,
+            "digest": digest,
+        }
+    )
+    return True
+
+
+def _bucket_mark(context: Context) -> tuple[bool, str]:
+    """Whether the state bucket exists, and what its mark says (nothing when there is none)."""
+    aws = _aws(context)
+    try:
+        answer = aws.call("s3", "get_object", Bucket=context.target.state_bucket, Key=STATE_MARK)
+    except AwsRefused as error:
+        if error.aws_code in ("NoSuchBucket", "NoSuchKey"):
+            return error.aws_code == "NoSuchKey", ""
+        raise
+    return True, answer["Body"].read().decode(errors="replace")
+
+
+def _digest(sources: Path) -> str:
+    content = b"".join(path.read_bytes() for path in sorted(sources.glob("*.tf")))
+    return hashlib.sha256(content).hexdigest()
+
+
+def destroy_infra(context: Context) -> Changes:
+    """Remove all that `infra` made, except the state bucket, which other environments may use. May be run again.
+
+    Nothing but the controller's own things may be left in the cluster that hold AWS objects: see stages/destroy.py.
+    """
+    if not _bucket_mark(context)[0]:
+        return Changes()  # no state, so nothing was ever made
+    terraform = open_terraform(context)
+    if not terraform.resources():
+        return Changes()
+    _protect(context, False)
+    _remove_cluster(context)
+    return terraform.destroy(variables(context))
+
+
+def _remove_cluster(context: Context) -> None:
+    """Remove nodes and cluster by request, so that Terraform finds them gone.
+
+    Before it asks for a cluster's removal, provider 5.x sleeps for a random time of up to a minute. What goes wrong
+    here is only said: Terraform tries again, slowly, and has the last word.
+    """
+    aws, name = _aws(context), context.settings.cluster_name
+    try:
+        if aws.cluster(name) is None:
+            return
+        for group in _groups(aws, name):
+            aws.call("eks", "delete_nodegroup", clusterName=name, nodegroupName=group)
+        _wait(context, f"the removal of the nodes of {name}", lambda: not _groups(aws, name))
+        aws.call("eks", "delete_cluster", name=name)
+        _wait(context, f"the removal of the cluster {name}", lambda: aws.cluster(name) is None)
+    except (AwsRefused, TimedOut) as error:
+        context.emit(Warned(f"removing the cluster ahead of Terraform did not work: {error}"))
+
+
+def _groups(aws: Aws, cluster: str) -> list[str]:
+    return list(aws.pages("eks", "list_nodegroups", "nodegroups", clusterName=cluster))
+
+
+def _wait(context: Context, what: str, done: Callable[[], bool]) -> None:
+    wait_until(lambda: (done(), ""), what, timeout=REMOVAL_SECONDS, interval=POLL_SECONDS, emit=context.emit)
+
+
+def _protect(context: Context, wanted: bool) -> bool:
+    """Set the cluster's deletion protection; returns whether that changed anything. No cluster, nothing to do."""
+    aws, name = _aws(context), context.settings.cluster_name
+    try:
+        cluster: Mapping[str, Any] = aws.call("eks", "describe_cluster", name=name)["cluster"]
+    except AwsRefused as error:
+        if error.not_found:
+            return False
+        raise
+    if bool(cluster.get("deletionProtection")) == wanted:
+        return False
+    aws.call("eks", "update_cluster_config", name=name, deletionProtection=wanted)
+    return True
+
+
+def _terraform(context: Context, sources: Path, directory: Path) -> Terraform:
+    return Terraform(
+        context.tool("terraform"),
+        sources,
+        directory,
+        cli_config=providers.cli_config(context.workdir),
+        env=context.target.aws_env,
+        emit=context.emit,
+    )
+
+
+def _aws(context: Context) -> Aws:
+    return Aws(context.target.aws_env, context.target.region)
+
+
+def _counts(changes: Changes) -> dict[str, int]:
+    return {"added": changes.added, "changed": changes.changed, "removed": changes.removed}

@@ -1,0 +1,77 @@
+"""Helm releases that are only touched when something would change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chaosctl.adapters.helm import Helm, Release
+from chaosctl.adapters.kube import Kube, Object
+from chaosctl.events import Emit, Step, Warned
+from chaosctl.target import ChartSource
+
+HELM_MANAGER = "helm"  # field manager under which Helm 4 applies
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What `converge` found or did. `first` is True when nothing was installed before."""
+
+    release: Release
+    changed: bool
+    first: bool
+
+
+def converge(
+    helm: Helm, kube: Kube, name: str, namespace: str, chart: ChartSource, values: Mapping[str, Any], emit: Emit
+) -> Installed:
+    """Install or upgrade the release unless it is exactly what it would become; a stuck one is freed first."""
+    current = _freed(helm, helm.release(name, namespace), emit)
+    if current and current.status == "deployed":
+        wanted = helm.preview(name, namespace, chart, values)
+        if reason := _difference(helm, kube, current, wanted):
+            emit(Step(f"upgrading {name}: {reason}"))
+        else:
+            return Installed(current, changed=False, first=False)
+    else:
+        emit(Step(f"installing {name}"))
+    return Installed(helm.install(name, namespace, chart, values), changed=True, first=current is None)
+
+
+def _freed(helm: Helm, current: Release | None, emit: Emit) -> Release | None:
+    if current is None or not current.stuck:
+        return current
+    done = helm.recover(current)
+    emit(Warned(f"an earlier run was interrupted and left the release {current.name} {current.status}: {done}"))
+    return helm.release(current.name, current.namespace)
+
+
+def _difference(helm: Helm, kube: Kube, current: Release, wanted: Release) -> str:
+    """Why an upgrade is needed, in words; empty when it is not."""
+    if not current.renders_like(wanted):
+        return "its manifest has changed"
+    if wanted.chart and wanted.chart != helm.chart_of(current.name, current.namespace):
+        return f"the chart is now {wanted.chart}"
+    for manifest in current.objects():
+        if _drifted(kube, current.namespace, manifest):
+            return f"{manifest['kind']} {manifest['metadata']['name']} is missing or was changed by hand"
+    return ""
+
+
+def _drifted(kube: Kube, namespace: str, manifest: Object) -> bool:
+    """Whether applying the manifest again would change the object in the cluster."""
+    resource = kube.resource_of(manifest)
+    meta = dict(manifest["metadata"])
+    if resource.namespaced:
+        meta.setdefault("namespace", namespace)
+    live = kube.get(resource, meta["name"], meta.get("namespace"))
+    if live is None:
+        return True
+    applied = kube.apply({**manifest, "metadata": meta}, manager=HELM_MANAGER, dry_run=True)
+    return _content(live) != _content(applied)
+
+
+def _content(obj: Object) -> Object:
+    meta = {k: v for k, v in obj["metadata"].items() if k not in ("managedFields", "resourceVersion", "generation")}
+    return {key: value for key, value in obj.items() if key != "status"} | {"metadata": meta}

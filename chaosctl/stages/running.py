@@ -1,0 +1,23 @@
+"""Running stages: each says when it begins and how it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from chaosctl.events import StageFinished, StageStarted
+from chaosctl.stages.stage import Context, Stage, StageResult
+
+
+def run(stages: Iterable[Stage], context: Context) -> Mapping[str, StageResult]:
+    """Run `stages` in order; stops at the first failure, which is raised. Results by stage name."""
+    return {stage.name: run_stage(stage, context) for stage in stages}
+
+
+def run_stage(stage: Stage, context: Context) -> StageResult:
+    """Run one stage and say so."""
+    started = time.monotonic()
+    context.emit(StageStarted(stage.name, stage.describe()))
+    result = stage.run(context)
+    context.emit(StageFinished(stage.name, time.monotonic() - started, result.changed, result.summary))
+    return result

@@ -1,0 +1,225 @@
+"""The stage that looks at the app as a user does: is it right, and is it quick enough?"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chaosctl.adapters.http import Reply, Site
+from chaosctl.config import SmokeSettings
+from chaosctl.errors import CheckFailed, Unreachable
+from chaosctl.events import Emit
+from chaosctl.stages import entrance
+from chaosctl.stages.access import Access
+from chaosctl.stages.stage import Context, StageResult
+from chaosctl.waiting import TimedOut, heartbeat, wait_until
+
+# Routes of the backend, and keys that the JSON object of a healthy answer has at least.
+ROUTES: dict[str, tuple[str, ...]] = {
+    "/": ("status",),
+    "/health/live": ("status",),
+    "/health/ready": ("status",),
+    "/probe/data": ("users",),
+}
+STAND_IN = "chaosctl-stand-in"  # the Server header of the lab's backend
+NEW_SECONDS = 90.0  # a new load balancer's name takes a while to resolve everywhere
+
+
+@dataclass(frozen=True)
+class RouteCheck:
+    """One route. `problem` is empty when it is right; milliseconds, `connect` with the name lookup."""
+
+    path: str
+    status: int
+    connect_ms: float
+    total_ms: float
+    problem: str
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Response times in milliseconds of `requests` requests, of which `failed` got no 200."""
+
+    requests: int
+    failed: int
+    p50: float
+    p95: float
+    p99: float
+    limit: float
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it, or empty."""
+        if self.failed:
+            return f"{self.failed} of {self.requests} requests were not answered with 200"
+        if self.p95 > self.limit:
+            return f"p95 is {self.p95:.0f} ms, the limit is {self.limit:.0f} ms"
+        return ""
+
+
+@dataclass(frozen=True)
+class SmokeResult:
+    """What was seen. `stand_in` tells that the lab's backend answered, not the real one."""
+
+    url: str
+    routes: tuple[RouteCheck, ...]
+    latency: Latency
+    stand_in: bool
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that is wrong; empty when it passed."""
+        found = [f"{r.path}: {r.problem}" for r in self.routes if r.problem]
+        return found + ([self.latency.problem] if self.latency.problem else [])
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        right = sum(not r.problem for r in self.routes)
+        latency = self.latency
+        times = (
+            f"p50 {latency.p50:.1f}, p95 {latency.p95:.1f}, p99 {latency.p99:.1f} ms over {latency.requests} requests"
+        )
+        return f"{right} of {len(self.routes)} routes right, {times}"
+
+
+@dataclass(frozen=True)
+class Smoke:
+    """Checks the routes and the response times."""
+
+    name: str = "smoke"
+
+    def describe(self) -> str:
+        """What it is going to do."""
+        return "check the routes and the response times"
+
+    def run(self, context: Context) -> StageResult:
+        """Measure; raises CheckFailed when something is wrong."""
+        url = app_url(context)
+        result = measure(url, context.settings.smoke, context.emit, patience=NEW_SECONDS)
+        if result.problems:
+            raise CheckFailed(
+                f"{url} does not pass the smoke checks",
+                code="SMOKE-FAILED",
+                why="\n".join(result.problems),
+                remedy="`chaosctl smoke` runs them again, `chaosctl status` shows pods and targets",
+            )
+        return StageResult(False, result.summary, as_data(result))
+
+
+def app_url(context: Context) -> str:
+    """Where the deployed app is."""
+    settings = context.settings
+    return entrance.require_url(Access(context).kube, settings.namespace, settings.release)
+
+
+def as_data(result: SmokeResult) -> dict[str, Any]:
+    """For --json."""
+    return {
+        "url": result.url,
+        "passed": not result.problems,
+        "problems": result.problems,
+        "routes": [vars(r) for r in result.routes],
+        "latency_ms": vars(result.latency),
+        "stand_in": result.stand_in,
+    }
+
+
+def measure(url: str, settings: SmokeSettings, emit: Emit, *, patience: float = 0) -> SmokeResult:
+    """Check the four routes, then time `settings.requests` requests.
+
+    Raises Unreachable when nobody has answered after `patience` seconds.
+    """
+    site = Site(url)
+    try:
+        _wait_for_answer(site, emit, patience)
+        replies = {path: _fresh(site, path) for path in ROUTES}
+        routes = tuple(_check(path, reply) for path, reply in replies.items())
+        with heartbeat("response times", emit):
+            latency = _time(site, settings)
+        stand_in = replies["/"].headers.get("server", "").startswith(STAND_IN)
+        return SmokeResult(site.url, routes, latency, stand_in)
+    finally:
+        site.close()
+
+
+def _wait_for_answer(site: Site, emit: Emit, patience: float) -> None:
+    last: Unreachable | None = None
+
+    def answers() -> tuple[bool, str]:
+        nonlocal last
+        try:
+            site.get("/health/live")
+        except Unreachable as error:
+            last = error
+            return False, error.why
+        return True, ""
+
+    try:
+        wait_until(answers, f"{site.url} to answer", timeout=patience, emit=emit, interval=0.5)
+    except TimedOut:
+        assert last is not None
+        raise last from None
+
+
+def _fresh(site: Site, path: str) -> Reply:
+    """Over a connection of its own, so that connecting is measured too."""
+    site.close()
+    return site.get(path)
+
+
+def _check(path: str, reply: Reply) -> RouteCheck:
+    return RouteCheck(
+        path=path,
+        status=reply.status,
+        connect_ms=round((reply.dns + reply.connect) * 1000, 2),
+        total_ms=round(reply.total * 1000, 2),
+        problem=_problem(reply, ROUTES[path]),
+    )
+
+
+def _problem(reply: Reply, keys: Sequence[str]) -> str:
+    if reply.status != 200:
+        return f"status {reply.status} instead of 200"
+    try:
+        body = json.loads(reply.body)
+    except ValueError:
+        return f"not JSON: {reply.body[:60]!r}"
+    if not isinstance(body, dict):
+        return "not a JSON object"
+    missing = [key for key in keys if key not in body]
+    return f"the JSON lacks {', '.join(missing)}" if missing else ""
+
+
+def _time(site: Site, settings: SmokeSettings) -> Latency:
+    replies = [_attempt(site, path) for path in _cycle(list(ROUTES), settings.requests)]
+    times = sorted(r.total * 1000 for r in replies if r is not None and r.status == 200)
+    return Latency(
+        requests=len(replies),
+        failed=len(replies) - len(times),
+        p50=percentile(times, 50),
+        p95=percentile(times, 95),
+        p99=percentile(times, 99),
+        limit=settings.limit_ms,
+    )
+
+
+def _cycle(paths: Sequence[str], count: int) -> list[str]:
+    return [paths[i % len(paths)] for i in range(count)]
+
+
+def _attempt(site: Site, path: str) -> Reply | None:
+    try:
+        return site.get(path)
+    except Unreachable:
+        return None
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """Nearest rank: the smallest value that at least `percent` % of the values do not exceed; 0 of nothing."""
+    if not ordered:
+        return 0.0
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]

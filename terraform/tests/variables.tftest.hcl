@@ -1,0 +1,128 @@
+# Every variable that has a rule refuses what breaks it. Nothing is asked of AWS. Each run breaks many rules at once,
+# because a run takes a second.
+
+mock_provider "aws" {
+  override_data {
+    target = data.aws_availability_zones.available
+    values = { names = ["us-west-2a", "us-west-2b", "us-west-2c", "us-west-2d"] }
+  }
+
+  override_data {
+    target = data.aws_caller_identity.current
+    values = { account_id = "123456789012", arn = "arn:aws:iam::123456789012:role/deployer" }
+  }
+
+  override_data {
+    target = data.aws_iam_session_context.current
+    values = { issuer_arn = "arn:aws:iam::123456789012:role/deployer" }
+  }
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws" }
+  }
+
+  # Where the provider checks the form of what another resource gave, a made-up string will not do.
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/mock", id = "mock", name = "mock" }
+  }
+
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:us-west-2:123456789012:key/00000000-0000-0000-0000-000000000000" }
+  }
+
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:us-west-2:123456789012:log-group:mock" }
+  }
+
+  mock_resource "aws_launch_template" {
+    defaults = { id = "lt-00000000000000000", latest_version = 1 }
+  }
+}
+
+variables {
+  public_access_cidrs = ["203.0.113.7/32"]
+}
+
+run "words_that_are_not_names" {
+  command = plan
+
+  variables {
+    region               = "Oregon"
+    environment          = "Staging_1"
+    cluster_name         = "-leading-dash"
+    namespace            = "with.dots"
+    kubernetes_version   = "1.36.3"
+    az_count             = 1
+    vpc_cidr             = "10.0.0.1/16"
+    node_instance_types  = []
+    node_min_size        = 0
+    node_disk_gib        = 8
+    public_access_cidrs  = []
+    admin_principal_arns = ["arn:aws:sts::123456789012:assumed-role/deployer/session"]
+    addon_versions       = { "aws-ebs-csi-driver" = "v1.0.0" }
+    log_retention_days   = 31
+  }
+
+  expect_failures = [
+    var.region,
+    var.environment,
+    var.cluster_name,
+    var.namespace,
+    var.kubernetes_version,
+    var.az_count,
+    var.vpc_cidr,
+    var.node_instance_types,
+    var.node_min_size,
+    var.node_disk_gib,
+    var.public_access_cidrs,
+    var.admin_principal_arns,
+    var.addon_versions,
+    var.log_retention_days,
+  ]
+}
+
+run "values_that_are_out_of_range" {
+  command = plan
+
+  variables {
+    cluster_name             = "a23456789-123456789-123456789-123456789-123456789-123456789-1234"
+    az_count                 = 4
+    vpc_cidr                 = "10.0.0.0/24"
+    node_instance_types      = ["medium"]
+    node_max_size            = 1
+    node_disk_gib            = 30.5
+    developer_principal_arns = ["somebody"]
+    public_access_cidrs      = ["203.0.113.7/32", "0.0.0.0/0"]
+  }
+
+  expect_failures = [
+    var.cluster_name,
+    var.az_count,
+    var.vpc_cidr,
+    var.node_instance_types,
+    var.node_max_size,
+    var.node_disk_gib,
+    var.developer_principal_arns,
+    var.public_access_cidrs,
+  ]
+}
+
+run "values_that_contradict_each_other" {
+  command = plan
+
+  variables {
+    node_desired_size        = 9
+    vpc_cidr                 = "not-a-network"
+    public_access_cidrs      = ["203.0.113.7"]
+    admin_principal_arns     = ["arn:aws:iam::123456789012:role/both"]
+    developer_principal_arns = ["arn:aws:iam::123456789012:role/both"]
+  }
+
+  expect_failures = [
+    var.node_desired_size,
+    var.vpc_cidr,
+    var.public_access_cidrs,
+    var.developer_principal_arns,
+  ]
+}

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaosctl.adapters.follow import Follow
+from chaosctl.adapters.kube import (
+    INGRESSES,
+    NAMESPACES,
+    NODES,
+    PODS,
+    Conflict,
+    EvictionBlocked,
+    Expired,
+    Kube,
+    NotFound,
+    Resource,
+)
+from chaosctl.adapters.pod import Pod
+from chaosctl.errors import ChaosctlError, PreconditionFailed, StageFailed, Unreachable
+from tests.unit.adapters.api_server import ApiServer
+
+Cluster = tuple[ApiServer, Kube]
+BASE = "/api/v1/namespaces/shop/pods"
+
+
+def pod(name: str, version: str = "1", **status: Any) -> dict[str, Any]:
+    meta = {"name": name, "namespace": "shop", "uid": f"uid-{name}", "resourceVersion": version}
+    return {"metadata": meta, "spec": {"containers": []}, "status": status}
+
+
+def eventually(check: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 5
+    while not check() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return check()
+
+
+@pytest.mark.parametrize(
+    ("resource", "path"),
+    [
+        (PODS, "/api/v1/namespaces/shop/pods/a"),
+        (NODES, "/api/v1/nodes/a"),
+        (INGRESSES, "/apis/networking.k8s.io/v1/namespaces/shop/ingresses/a"),
+    ],
+)
+def test_paths(resource: Resource, path: str) -> None:
+    assert resource.path("shop", "a") == path
+
+
+def test_a_missing_object_is_none(cluster: Cluster) -> None:
+    assert cluster[1].get(PODS, "nobody", "shop") is None
+
+
+def test_a_missing_kind_is_an_empty_list(cluster: Cluster) -> None:
+    assert cluster[1].list(Resource("elbv2.k8s.aws", "v1beta1", "targetgroupbindings")) == []
+
+
+def test_a_long_list_is_read_page_by_page(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, kube = cluster
+    monkeypatch.setattr("chaosctl.adapters.kube.PAGE", 2)
+    for i in range(5):
+        server.put(f"{BASE}/p{i}", pod(f"p{i}"))
+    assert [p.name for p in kube.pods("shop")] == ["p0", "p1", "p2", "p3", "p4"]
+    assert len(server.requests) == 3
+
+
+def test_selectors_are_sent(cluster: Cluster) -> None:
+    server, kube = cluster
+    kube.list(PODS, "shop", labels="app=web", fields="status.phase=Running")
+    query = server.requests[-1][2]
+    assert (query["labelSelector"], query["fieldSelector"]) == ("app=web", "status.phase=Running")
+
+
+def test_the_token_of_the_file_is_sent(cluster: Cluster) -> None:
+    server, kube = cluster
+    kube.list(PODS, "shop")
+    assert server.requests[-1][4]["authorization"] == "Bearer secret"
+
+
+def test_a_token_source_wins_over_the_file(cluster: Cluster) -> None:
+    server, kube = cluster
+    Kube(kube.kubeconfig, token=lambda: "fresh").list(PODS, "shop")
+    assert server.requests[-1][4]["authorization"] == "Bearer fresh"
+
+
+def test_apply_is_server_side(cluster: Cluster) -> None:
+    server, kube = cluster
+    server.put("/api/v1", {"resources": [{"kind": "Namespace", "name": "namespaces", "namespaced": False}]})
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}, dry_run=True)
+    method, path, query, _, headers = server.requests[-1]
+    assert (method, path) == ("PATCH", "/api/v1/namespaces/shop")
+    assert query == {"fieldManager": "chaosctl", "force": "true", "dryRun": "All"}
+    assert headers["content-type"] == "application/apply-patch+yaml"
+
+
+def test_a_kind_that_is_not_served(cluster: Cluster) -> None:
+    server, kube = cluster
+    server.put("/api/v1", {"resources": []})
+    with pytest.raises(NotFound):
+        kube.resource_of({"apiVersion": "v1", "kind": "Widget"})
+
+
+def test_deletion_carries_uid_and_grace(cluster: Cluster) -> None:
+    server, kube = cluster
+    kube.delete(PODS, "p", "shop", uid="u1", grace=0)
+    options = server.requests[-1][3]
+    assert (options["preconditions"], options["gracePeriodSeconds"]) == ({"uid": "u1"}, 0)
+
+
+def test_deleting_what_is_gone_is_no_error(cluster: Cluster) -> None:
+    server, kube = cluster
+    server.refuse["DELETE", f"{BASE}/p"] = 404, {"reason": "NotFound"}
+    assert not kube.delete(PODS, "p", "shop")
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "code"),
+    [
+        (401, PreconditionFailed, "KUBE-UNAUTHORIZED"),
+        (403, PreconditionFailed, "KUBE-FORBIDDEN"),
+        (409, Conflict, "KUBE-CONFLICT"),
+        (410, Expired, "KUBE-EXPIRED"),
+        (422, StageFailed, "KUBE-REFUSED"),
+        (500, StageFailed, "KUBE-REFUSED"),
+        (503, Unreachable, "KUBE-NOT-READY"),
+    ],
+)
+def test_refusals(cluster: Cluster, status: int, error: type[ChaosctlError], code: str) -> None:
+    server, kube = cluster
+    server.refuse["GET", "/api/v1/namespaces"] = status, {"reason": "Because", "message": "I say so"}
+    with pytest.raises(error) as caught:
+        kube.list(NAMESPACES)
+    assert caught.value.code == code
+    assert "Because: I say so" in caught.value.why
+
+
+def test_a_budget_that_blocks_an_eviction(cluster: Cluster) -> None:
+    server, kube = cluster
+    server.refuse["POST", f"{BASE}/p/eviction"] = 429, {"reason": "TooManyRequests"}
+    with pytest.raises(EvictionBlocked):
+        kube.evict("shop", "p", uid="u")
+
+
+def test_no_server_is_unreachable(cluster: Cluster) -> None:
+    server, kube = cluster
+    kube.list(PODS, "shop")
+    server.shutdown()
+    server.server_close()
+    dead = Kube(kube.kubeconfig)
+    with pytest.raises(Unreachable) as caught:
+        dead.list(PODS, "shop")
+    assert caught.value.code == "KUBE-UNREACHABLE"
+
+
+def test_a_context_that_does_not_exist(cluster: Cluster) -> None:
+    with pytest.raises(PreconditionFailed) as caught:
+        Kube(cluster[1].kubeconfig, "nope").list(PODS)
+    assert caught.value.code == "KUBECONFIG-INVALID"
+
+
+def test_a_kubeconfig_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(PreconditionFailed):
+        Kube(tmp_path / "nowhere").list(PODS)
+
+
+def test_follow_begins_with_what_is_there(cluster: Cluster) -> None:
+    server, kube = cluster
+    server.put(f"{BASE}/p", pod("p"))
+    with Follow(kube, PODS, "shop") as pods:
+        assert [o["metadata"]["name"] for o in pods.objects()] == ["p"]
+
+
+def test_follow_hears_of_changes_in_order(cluster: Cluster) -> None:
+    server, kube = cluster
+    heard: list[str] = []
+    with Follow(kube, PODS, "shop", on_event=lambda kind, o: heard.append(f"{kind} {o['metadata']['name']}")) as pods:
+        server.tell(BASE, "ADDED", pod("p"))
+        server.tell(BASE, "MODIFIED", pod("p", "2"))
+        server.tell(BASE, "DELETED", pod("p", "3"))
+        assert eventually(lambda: len(heard) == 3)
+        assert pods.objects() == []
+    assert heard == ["ADDED p", "MODIFIED p", "DELETED p"]
+
+
+def test_follow_lists_again_after_a_break_and_tells_the_difference(cluster: Cluster) -> None:
+    server, kube = cluster
+    server.put(f"{BASE}/old", pod("old"))
+    heard: list[str] = []
+    with Follow(kube, PODS, "shop", on_event=lambda kind, o: heard.append(f"{kind} {o['metadata']['name']}")):
+        del server.objects[f"{BASE}/old"]
+        server.put(f"{BASE}/new", pod("new"))
+        server.tell(BASE, "ERROR", {"message": "too old"})
+        assert eventually(lambda: "ADDED new" in heard)
+    assert heard[:3] == ["ADDED old", "DELETED old", "ADDED new"]
+
+
+def test_leaving_follow_does_not_wait_for_the_next_event(cluster: Cluster) -> None:
+    with Follow(cluster[1], PODS, "shop"):
+        started = time.monotonic()
+    assert time.monotonic() - started < 1
+
+
+def test_pod_states() -> None:
+    waiting = {"name": "web", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
+    seen = Pod.of(pod("p", containerStatuses=[waiting], conditions=[{"type": "Ready", "status": "False"}]))
+    assert not seen.ready
+    assert seen.trouble == "web: ImagePullBackOff: no such image"
+
+
+def test_a_failing_gate_is_named() -> None:
+    obj = pod("p", conditions=[{"type": "gate/x", "status": "False", "message": "target is initial"}])
+    obj["spec"]["readinessGates"] = [{"conditionType": "gate/x"}]
+    assert Pod.of(obj).trouble == "gate/x is false: target is initial"

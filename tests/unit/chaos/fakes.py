@@ -1,0 +1,223 @@
+"""A cluster, a load balancer and a prober that live in memory and misbehave as told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from chaosctl.adapters.kube import Conflict, EvictionBlocked, NotFound
+from chaosctl.adapters.pod import Pod
+from chaosctl.chaos import events as e
+from chaosctl.chaos import plan as plans
+from chaosctl.chaos.cluster import DisruptionBudget, OnPod, Place, TargetState
+from chaosctl.chaos.experiment import Aim, Budgets, Experiment, Timing, TrafficPlan
+from chaosctl.chaos.requests import CONTROL, NEW, REUSED, Request
+from chaosctl.chaos.runner import World
+from chaosctl.chaos.undo import UndoLog
+from chaosctl.errors import ChaosctlError, Unreachable
+from chaosctl.events import Event
+
+PLACE = Place("cluster-uid", "shop", "app.kubernetes.io/instance=shop")
+QUICK = Timing(steady=0.1, steady_within=0.4, observe=0.15, clean=0.1, give_up=0.6, abort=0.4, poll=0.02)
+
+
+def pod(name: str, *, uid: str = "", ready: bool = True, owner: str = "rs-1", deleting: bool = False) -> Pod:
+    number = int("".join(c for c in name if c.isdigit()) or "0")
+    return Pod(
+        name=name,
+        namespace=PLACE.namespace,
+        uid=uid or f"uid-{name}",
+        phase="Running",
+        ready=ready,
+        deleting=deleting,
+        node="node-a",
+        ip=f"10.0.0.{number}",
+        owner="ReplicaSet/shop" if owner else "",
+        owner_uid=owner,
+        labels={"app.kubernetes.io/instance": "shop"},
+    )
+
+
+@dataclass
+class FakeCluster:
+    """Everything happens at once, within the call that causes it.
+
+    swallow     deletions are acknowledged and forgotten
+    same_uid    a killed pod comes back as the same object
+    replace     controllers replace what is gone; `broken` makes replacements that never become ready
+    watch_cut   the watch says nothing after the fault; silent: it does not even know
+    on_kill     called before a deletion is carried out
+    """
+
+    pods_now: dict[str, Pod] = field(default_factory=dict)
+    pdbs: list[DisruptionBudget] = field(default_factory=list)
+    swallow: bool = False
+    same_uid: bool = False
+    replace: bool = True
+    broken_replacements: bool = False
+    watch_cut: bool = False
+    unreadable_after_kill: bool = False
+    on_kill: Callable[[], None] = lambda: None
+    broken: ChaosctlError | None = None
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    _listeners: list[OnPod] = field(default_factory=list)
+    _born: int = 100
+
+    def identity(self) -> str:
+        return PLACE.cluster
+
+    def pods(self, place: Place) -> Sequence[Pod]:
+        if self.unreadable_after_kill and self.asked:
+            raise Unreachable("gone", code="KUBE-UNREACHABLE")
+        return list(self.pods_now.values())
+
+    def budgets(self, place: Place) -> Sequence[DisruptionBudget]:
+        return self.pdbs
+
+    @contextmanager
+    def follow(self, place: Place, on_pod: OnPod) -> Iterator[FakeCluster]:
+        for known in self.pods_now.values():
+            on_pod("ADDED", known)
+        self._listeners.append(on_pod)
+        yield self
+        self._listeners.remove(on_pod)
+
+    def _tell(self, kind: str, known: Pod) -> None:
+        if not (self.watch_cut and self.asked):
+            for listener in self._listeners:
+                listener(kind, known)
+
+    def delete(self, place: Place, name: str, uid: str, grace: int | None) -> bool:
+        self.asked.append(("delete", uid))
+        self.on_kill()
+        known = self.pods_now.get(name)
+        if known is None:
+            return False
+        if known.uid != uid:
+            raise Conflict("another", code="KUBE-CONFLICT")
+        if not self.swallow:
+            self._end(known)
+        return True
+
+    def evict(self, place: Place, name: str, uid: str) -> None:
+        self.on_kill()
+        known = self.pods_now.get(name)
+        if known is None:
+            raise NotFound("gone", code="KUBE-NOT-FOUND")
+        if any(b.covers(known) and b.disruptions_allowed < 1 for b in self.pdbs):
+            raise EvictionBlocked("blocked", code="KUBE-EVICTION-BLOCKED")
+        self.asked.append(("evict", uid))
+        self._end(known)
+
+    def _end(self, known: Pod) -> None:
+        del self.pods_now[known.name]
+        self._tell("MODIFIED", replace(known, deleting=True))
+        self._tell("DELETED", known)
+        if self.same_uid:
+            self._add(known)
+        elif self.replace:
+            self._born += 1
+            self._add(pod(f"web-{self._born}", ready=not self.broken_replacements, owner=known.owner_uid))
+
+    def _add(self, new: Pod) -> None:
+        self.pods_now[new.name] = new
+        self._tell("ADDED", replace(new, ready=False))
+        self._tell("MODIFIED", new)
+
+    def targets(self) -> Sequence[TargetState]:
+        return [TargetState(p.ip, 3000, "healthy" if p.ready else "unhealthy") for p in self.pods_now.values()]
+
+
+def cluster_of(count: int = 4) -> FakeCluster:
+    return FakeCluster({p.name: p for p in (pod(f"web-{n}") for n in range(1, count + 1))})
+
+
+class FakeTraffic:
+    """Two streams and the control stream, on a thread; `outcome(seconds since the start)` says how requests end."""
+
+    outcome: Callable[[float], str] = staticmethod(lambda at: "ok")
+    lag = 1000  # microseconds
+    lie = 0  # by how many its account is wrong
+    dies_after: float | None = None
+
+    def __init__(self, plan: TrafficPlan, tell: Callable[[e.ChaosEvent], None]) -> None:
+        self._period, self._tell = 1 / plan.rate, tell
+        self._began = time.monotonic()
+        self._stopped = threading.Event()
+        self._sent: list[Request] = []
+        tell(e.TrafficStarted(self._began))
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        number = 0
+        while not self._stopped.wait(0.01):
+            now = time.monotonic() - self._began
+            if self.dies_after is not None and now > self.dies_after:
+                self._tell(e.TrafficLost(time.monotonic(), "killed"))
+                return
+            batch = []
+            while number * self._period <= now:
+                batch += [self._request(stream, number) for stream in (NEW, REUSED, CONTROL)]
+                number += 1
+            self._sent += batch
+            self._tell(e.RequestsSeen(time.monotonic(), tuple(batch)))
+
+    def _request(self, stream: str, number: int) -> Request:
+        at = number * self._period
+        outcome = "ok" if stream == CONTROL else self.outcome(at)
+        return Request(stream, number, round((self._began + at) * 1e6), 2000, self.lag, outcome, 200)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+        if self.dies_after is None:
+            totals = {s: self._totals(s) for s in (NEW, REUSED, CONTROL)}
+            self._tell(e.TrafficEnded(time.monotonic(), totals, 0, 0.01, 1.0))
+
+    def _totals(self, stream: str) -> tuple[int, int, int, int, int]:
+        mine = [r for r in self._sent if r.stream == stream]
+        ok = sum(r.ok for r in mine)
+        return len(mine) + self.lie, ok, len(mine) - ok, 0, 0
+
+
+def traffic(**traits: object) -> type[FakeTraffic]:
+    """A FakeTraffic with other traits."""
+    made = {k: staticmethod(v) if callable(v) else v for k, v in traits.items()}
+    return type("Traffic", (FakeTraffic,), made)
+
+
+def experiment(cluster: FakeCluster, aim: Aim | None = None, timing: Timing = QUICK) -> Experiment:
+    aim = aim or Aim(seed=1, count=1)
+    plan = plans.select(aim, PLACE, cluster.pods(PLACE), cluster.budgets(PLACE))
+    return Experiment(
+        environment="default",
+        target="lab",
+        aim=aim,
+        plan=plan,
+        traffic=TrafficPlan("http://127.0.0.1/", rate=100),
+        budgets=Budgets(99.0, 0.5, 30.0),
+        timing=timing,
+    )
+
+
+def world(
+    cluster: FakeCluster,
+    directory: Path,
+    *,
+    start_traffic: type[FakeTraffic] = FakeTraffic,
+    seen: list[Event] | None = None,
+    interrupt: threading.Event | None = None,
+) -> World:
+    return World(
+        cluster=cluster,
+        targets=cluster.targets,
+        start_traffic=start_traffic,
+        undo=UndoLog(directory / "undo"),
+        interrupt=interrupt or threading.Event(),
+        emit=(seen if seen is not None else []).append,
+    )

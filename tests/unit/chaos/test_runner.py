@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from chaosctl.chaos import events as e
+from chaosctl.chaos.experiment import Aim, Mode
+from chaosctl.chaos.result import Result
+from chaosctl.chaos.runner import run
+from chaosctl.chaos.undo import UndoLog
+from chaosctl.chaos.verdict import Verdict
+from chaosctl.errors import Unreachable
+from chaosctl.events import Event
+from tests.unit.chaos import fakes
+from tests.unit.chaos.fakes import FakeCluster, cluster_of, experiment, traffic, world
+
+
+def judged(cluster: FakeCluster, tmp_path: Path, aim: Aim | None = None, **of_world: object) -> Result:
+    return run(experiment(cluster, aim), world(cluster, tmp_path, **of_world))  # type: ignore[arg-type]
+
+
+def test_a_pod_is_killed_and_replaced_under_good_traffic(tmp_path: Path) -> None:
+    cluster = cluster_of(4)
+    result = judged(cluster, tmp_path)
+    assert (result.verdict, result.reasons) == (Verdict.PASS, ())
+    (kill,) = result.kills
+    assert kill.gone and kill.replacement_uid == "uid-web-101"
+    assert None not in (result.clocks.replacements, result.clocks.targets, result.clocks.traffic)
+    assert cluster.asked == [("delete", kill.uid)]
+
+
+def test_a_swallowed_kill_has_no_effect(tmp_path: Path) -> None:
+    cluster = cluster_of()
+    cluster.swallow = True
+    assert judged(cluster, tmp_path).verdict is Verdict.NO_EFFECT
+
+
+def test_a_pod_that_comes_back_as_itself_was_not_killed(tmp_path: Path) -> None:
+    cluster = cluster_of()
+    cluster.same_uid = True
+    assert judged(cluster, tmp_path).verdict is Verdict.NO_EFFECT
+
+
+@pytest.mark.parametrize("trait", ["replace", "broken_replacements"])
+def test_a_pod_that_never_returns_is_not_recovered(tmp_path: Path, trait: str) -> None:
+    cluster = cluster_of()
+    setattr(cluster, trait, trait != "replace")
+    assert judged(cluster, tmp_path).verdict is Verdict.NOT_RECOVERED
+
+
+def test_a_watch_that_is_cut_gives_no_figures_to_trust(tmp_path: Path) -> None:
+    cluster = cluster_of()
+    cluster.watch_cut = True
+    result = judged(cluster, tmp_path)
+    assert result.verdict is Verdict.INVALID
+    assert result.clocks.replacements is None
+
+
+def test_a_watch_that_says_that_it_broke_is_noted(tmp_path: Path) -> None:
+    cluster = cluster_of()
+    cluster.on_kill = lambda: setattr(cluster, "broken", Unreachable("cut", code="KUBE-UNREACHABLE"))
+    assert any("watch broke" in note for note in judged(cluster, tmp_path).notes)
+
+
+def test_an_end_state_that_cannot_be_read_is_no_pass(tmp_path: Path) -> None:
+    cluster = cluster_of()
+    cluster.unreadable_after_kill = True
+    assert judged(cluster, tmp_path).verdict is Verdict.INVALID
+
+
+def test_bad_traffic_before_the_fault_is_not_steady_and_nothing_is_killed(tmp_path: Path) -> None:
+    cluster = cluster_of()
+    result = judged(cluster, tmp_path, start_traffic=traffic(outcome=lambda at: "status"))
+    assert result.verdict is Verdict.NOT_STEADY
+    assert "last failure was: status" in result.reasons[0]
+    assert not cluster.asked
+
+
+def test_a_pod_that_is_not_ready_before_the_fault_is_not_steady(tmp_path: Path) -> None:
+    cluster = cluster_of()
+    sick = fakes.pod("web-9", ready=False)
+    cluster.pods_now[sick.name] = sick
+    result = judged(cluster, tmp_path)
+    assert result.verdict is Verdict.NOT_STEADY
+    assert "web-9" in result.reasons[0]
+
+
+def test_users_who_notice_too_much_breach_the_budget(tmp_path: Path) -> None:
+    result = judged(cluster_of(), tmp_path, start_traffic=traffic(outcome=lambda at: "reset" if 0.25 < at < 0.4 else "ok"))
+    assert result.verdict is Verdict.SLO_BREACHED
+    assert result.streams[0].longest == pytest.approx(0.15, abs=0.03)
+
+
+@pytest.mark.parametrize("when", [0.05, 0.3])
+def test_a_prober_that_dies_makes_it_invalid(tmp_path: Path, when: float) -> None:
+    assert judged(cluster_of(), tmp_path, start_traffic=traffic(dies_after=when)).verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize("trait", [{"lag": 30_000}, {"lie": 1}, {"outcome": lambda at: "unsent" if at > 0.25 else "ok"}])
+def test_a_prober_that_cannot_be_trusted_makes_it_invalid(tmp_path: Path, trait: dict[str, object]) -> None:
+    assert judged(cluster_of(), tmp_path, start_traffic=traffic(**trait)).verdict is Verdict.INVALID
+
+
+def test_a_victim_that_vanished_during_the_gate_is_drift(tmp_path: Path) -> None:
+    cluster = cluster_of()
+    planned = experiment(cluster)
+    victim = cluster.pods_now.pop(planned.plan.victims[0].name)
+    cluster.pods_now["web-77"] = fakes.pod("web-77", owner=victim.owner_uid)
+    result = run(planned, world(cluster, tmp_path))
+    assert result.verdict is Verdict.REFUSED
+    assert "CHAOS-DRIFTED" in result.reasons[0]
+    assert not cluster.asked
+
+
+@pytest.mark.parametrize("phase", ["gate", "inject", "observe", "verify"])
+def test_an_interruption_in_any_phase_aborts_and_leaves_nothing_broken(tmp_path: Path, phase: str) -> None:
+    cluster, interrupt, seen = cluster_of(6), threading.Event(), list[Event]()
+
+    def emit(event: Event) -> None:
+        seen.append(event)
+        if isinstance(event, e.PhaseStarted) and event.phase == phase:
+            interrupt.set()
+
+    made = world(cluster, tmp_path, interrupt=interrupt)
+    object.__setattr__(made, "emit", emit)
+    result = run(experiment(cluster, Aim(seed=1, count=2)), made)
+    assert result.verdict is Verdict.ABORTED
+    assert phase in result.reasons[0]
+    assert len(cluster.pods_now) == 6 and all(pod.ready for pod in cluster.pods_now.values())
+    assert not UndoLog(tmp_path / "undo").left()
+    assert len(cluster.asked) == (2 if phase in ("observe", "verify") else 0)
+
+
+def test_an_interruption_between_two_kills_stops_the_second(tmp_path: Path) -> None:
+    cluster, interrupt = cluster_of(6), threading.Event()
+    cluster.on_kill = interrupt.set
+    result = judged(cluster, tmp_path, Aim(seed=1, count=3), interrupt=interrupt)
+    assert result.verdict is Verdict.ABORTED
+    assert "recovery was verified" in result.reasons[0]
+    assert len(cluster.asked) == 1
+
+
+def test_the_undo_entry_is_on_disk_before_the_first_kill(tmp_path: Path) -> None:
+    cluster, found = cluster_of(), list[int]()
+    cluster.on_kill = lambda: found.append(len(UndoLog(tmp_path / "undo").left()))
+    judged(cluster, tmp_path)
+    assert found == [1]
+    assert not UndoLog(tmp_path / "undo").left()
+
+
+def test_leftovers_of_an_earlier_run_are_put_back_first(tmp_path: Path) -> None:
+    log = UndoLog(tmp_path / "undo")
+    log.write("pod-kill", fakes.PLACE.cluster, {"victims": ["web-0"]})
+    seen: list[Event] = []
+    judged(cluster_of(), tmp_path, seen=seen)
+    assert "left by an earlier run" in getattr(seen[0], "text", "")
+    assert not log.left()
+
+
+def test_an_eviction_that_a_budget_blocks_stops_when_the_downtime_budget_is_spent(tmp_path: Path) -> None:
+    cluster = cluster_of(6)
+    planned = experiment(cluster, Aim(seed=1, count=2, mode=Mode.EVICT))
+    cluster.on_kill = lambda: cluster.pdbs.append(fakes.DisruptionBudget("pdb", {}, (), 0)) if cluster.asked else None
+    made = world(cluster, tmp_path, start_traffic=traffic(outcome=lambda at: "ok" if at < 0.3 else "refused"))
+    result = run(planned, made)
+    assert result.verdict in (Verdict.NOT_RECOVERED, Verdict.SLO_BREACHED)
+    assert any("injection was stopped early" in note for note in result.notes)
+    assert [kind for kind, _ in cluster.asked] == ["evict"]
