@@ -224,7 +224,7 @@ def _translated(error: Exception, doing: str) -> BaseException:
         error, (boto.ProfileNotFound, boto.SSOError, boto.TokenRetrievalError, boto.UnauthorizedSSOTokenError)
     ):
         return _no_credentials(doing, str(error))
-    if isinstance(error, boto.HTTPClientError):
+    if isinstance(error, (boto.HTTPClientError, boto.ConnectionError)):
         return Unreachable(
             "the AWS API does not answer",
             code="AWS-UNREACHABLE",

@@ -35,7 +35,6 @@ class Release:
     namespace: str
     revision: int
     status: str  # deployed, failed, pending-install, pending-upgrade, pending-rollback, uninstalling
-    chart: str  # name and version; empty where helm does not say
     manifest: str
     hooks: str
 
@@ -87,11 +86,6 @@ class Helm:
         except ReleaseMissing:
             return None
         return _release(answer)
-
-    def chart_of(self, name: str, namespace: str) -> str:
-        """Name and version of the chart that is installed, for example chaotic-backend-0.1.0."""
-        metadata = self._run(f"chart of {name}", self._command.get_chart_metadata(name, namespace=namespace))
-        return f"{metadata['name']}-{metadata['version']}"
 
     def preview(self, name: str, namespace: str, chart: ChartSource, values: Mapping[str, Any]) -> Release:
         """What `install` would make of the release, rendered against the cluster; nothing is changed."""
@@ -193,14 +187,12 @@ def _bad_values(path: Path, why: str) -> UsageProblem:
 
 
 def _release(answer: Mapping[str, Any]) -> Release:
-    metadata = (answer.get("chart") or {}).get("metadata") or {}
     hooks = [{k: h.get(k) for k in ("name", "kind", "path", "events", "manifest")} for h in answer.get("hooks") or ()]
     return Release(
         name=answer["name"],
         namespace=answer["namespace"],
         revision=int(answer["version"]),
         status=answer["info"]["status"],
-        chart=f"{metadata['name']}-{metadata['version']}" if metadata else "",
         manifest=answer.get("manifest", ""),
         hooks=json.dumps(hooks, sort_keys=True),
     )

@@ -221,7 +221,8 @@ class Child:
 
     def _read_errors(self) -> None:
         assert self._process.stderr is not None
-        self._errors.extend(self._process.stderr)
+        with self._process.stderr as output:
+            self._errors.extend(output)
 
     @property
     def pid(self) -> int:
@@ -236,13 +237,14 @@ class Child:
             self._process.stdin.flush()
 
     def lines(self) -> Iterator[bytes]:
-        """What it prints, line by line, until it closes its stdout."""
+        """What it prints, line by line, until it closes its stdout. Read by one thread."""
         assert self._process.stdout is not None
-        yield from self._process.stdout
+        with self._process.stdout as output:
+            yield from output
 
     def end(self, grace: float) -> int:
         """Close its stdin, wait `grace` seconds, kill it if need be. Returns its status (negative: the signal)."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         try:

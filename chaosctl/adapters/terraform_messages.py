@@ -14,7 +14,7 @@ from typing import Any
 
 from chaosctl.events import Emit, ResourceProgress, Warned
 
-AWS_CODE = re.compile(r"api error (\w[\w.]*):|^(?:Error: )?(\w+Exception):", re.MULTILINE)
+AWS_CODE = re.compile(r"\bapi error ([\w.]+):|\b([A-Z]\w+Exception):")
 AUTHORS_BUSINESS = ("deprecated",)  # warnings about how terraform/ is written, which its tests show, not users' concern
 PHASES = {
     "apply_start": "started",

@@ -110,9 +110,17 @@ def _interrupted(record: Record) -> str:
         return ""
     if not record.recovery.killed:
         return f"interrupted in the phase {record.interrupted}; nothing had been killed"
-    recovered = record.verified and not record.recovery.not_recovered(record.verified.pods)
-    state = "the recovery was verified" if recovered else "the recovery could NOT be verified"
-    return f"interrupted in the phase {record.interrupted}; {state}"
+    return f"interrupted in the phase {record.interrupted}; {_state_after(record)}"
+
+
+def _state_after(record: Record) -> str:
+    """What an aborted run can say about the recovery from what it had done."""
+    if record.verified is None:
+        return f"the recovery could NOT be verified: {record.not_verified}"
+    wrong = record.recovery.not_recovered(record.verified.pods)
+    if record.targets_seen and not record.recovery.targets_healthy:
+        wrong.append("the load balancer's targets are not all healthy")
+    return f"NOT recovered: {'; '.join(wrong)}" if wrong else "the recovery was verified"
 
 
 def _kills(record: Record) -> tuple[Kill, ...]:

@@ -70,7 +70,7 @@ class Facts:
 
 
 def judge(facts: Facts) -> tuple[Verdict, tuple[str, ...]]:
-    """The verdict, and its reasons (everything else that is wrong, too). PASS only if every victim is gone."""
+    """The verdict, and its reasons (with everything else that is wrong). PASS only if every victim is gone."""
     partly = () if facts.stopped or facts.gone in (0, facts.planned) else (_partly(facts),)
     questions: tuple[tuple[Verdict, tuple[str, ...]], ...] = (
         (Verdict.REFUSED, _text(facts.refused)),
@@ -86,8 +86,8 @@ def judge(facts: Facts) -> tuple[Verdict, tuple[str, ...]]:
     if not wrong:
         return Verdict.PASS, ()
     verdict = wrong[0][0]
-    if verdict in (Verdict.REFUSED, Verdict.NOT_STEADY):
-        return verdict, wrong[0][1]  # nothing was done, so the rest means nothing
+    if verdict in (Verdict.REFUSED, Verdict.NOT_STEADY, Verdict.ABORTED):
+        return verdict, wrong[0][1]  # nothing was done, or not to its end, so the rest means nothing
     return verdict, tuple(reason for _, reasons in wrong for reason in reasons)
 
 

@@ -35,7 +35,7 @@ def _report(result: SmokeResult) -> Report:
         (r.path, str(r.status), f"{r.connect_ms:.1f}", f"{r.total_ms:.1f}", r.problem or "right") for r in result.routes
     ]
     latency = result.latency
-    times = (f"{latency.p50:.1f}", f"{latency.p95:.1f}", f"{latency.p99:.1f}", f"{latency.limit:.0f} (p95)")
+    times = (f"{latency.p50_ms:.1f}", f"{latency.p95_ms:.1f}", f"{latency.p99_ms:.1f}", f"{latency.limit_ms:.0f} (p95)")
     stand_in = "\nThe lab's stand-in answered, not the real backend." if result.stand_in else ""
     verdict = "passed" if not result.problems else "failed:\n" + "\n".join(f"  {p}" for p in result.problems)
     return Report(

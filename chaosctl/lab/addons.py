@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -96,7 +96,7 @@ class Addons:
         objects = manifests(addon, cluster)
         problem = ""
         if objects:
-            with closing(self._api(cluster)) as api:
+            with self._api(cluster) as api:
                 self._wait_for_nodes(api, cluster)
                 api.apply(objects)
                 problem = self._wait(api, cluster, addon)
@@ -135,7 +135,7 @@ class Addons:
         return addon in self._store.addons(cluster.name) and cluster in self._store.clusters()
 
     def _remove(self, cluster: Cluster, addon: Addon) -> None:
-        with closing(self._api(cluster)) as api:
+        with self._api(cluster) as api:
             for item in reversed(manifests(addon, cluster)):
                 api.delete(path_of(item))
         self._done.pop((cluster.name, addon.name), None)

@@ -12,8 +12,6 @@ from chaosctl.lab.hosts import HostsFile
 from chaosctl.lab.layout import Layout
 from chaosctl.waiting import TimedOut, wait_until
 
-MOUNTS = Path("/proc/self/mountinfo")
-
 
 def remove_everything(layout: Layout) -> None:
     """Remove all of a lab; can be repeated, and needs no part of the lab to be in order.
@@ -70,10 +68,8 @@ def _network_namespaces(layout: Layout) -> list[Path]:
 
 def _mounts(layout: Layout) -> list[Path]:
     """Mount points of the lab that this process sees, outermost first."""
-    mounts = [Path(_unescaped(line.split()[4])) for line in MOUNTS.read_text().splitlines()]
-    return [mount for mount in mounts if mount.is_relative_to(layout.run) or mount.is_relative_to(layout.root)]
-
-
-def _unescaped(path: str) -> str:
-    # Blanks, tabs, newlines and backslashes are octal in mountinfo.
-    return path.encode().decode("unicode_escape").encode("latin-1").decode(errors="replace")
+    return [
+        mount
+        for mount in namespaces.mount_points()
+        if mount.is_relative_to(layout.run) or mount.is_relative_to(layout.root)
+    ]

@@ -6,7 +6,6 @@ import base64
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -63,7 +62,7 @@ class Clusters:
         for make in (control_plane.store, control_plane.api_server, gateway.program):
             self._supervisor.ensure(make(self._layout, cluster, self._tools))
         ca = pki.ca.certificate.read_bytes()
-        with closing(KubeApi(loopback, pki)) as api:
+        with KubeApi(loopback, pki) as api:
             wait_until(
                 api.ready, f"the API server of {cluster.name}", timeout=READY_TIMEOUT, emit=ignore, interval=0.05
             )

@@ -81,12 +81,12 @@ def store(layout: Layout, cluster: Cluster, tools: Mapping[str, Path]) -> Progra
         "snapshot-count": 5000,
         "unsafe-no-fsync": "true",  # this machine's crash ends the lab anyway
     }
-    return _program(layout, cluster, "etcd", tools, arguments)
+    return _program(layout, cluster, "etcd", tools, arguments, stop_signal="TERM")
 
 
 def api_server(layout: Layout, cluster: Cluster, tools: Mapping[str, Path]) -> Program:
     """kube-apiserver."""
-    return _program(layout, cluster, "kube-apiserver", tools, _api_server_arguments(layout, cluster), stop_seconds=5)
+    return _program(layout, cluster, "kube-apiserver", tools, _api_server_arguments(layout, cluster))
 
 
 def controllers(layout: Layout, cluster: Cluster, tools: Mapping[str, Path]) -> tuple[Program, ...]:
@@ -158,7 +158,7 @@ def _program(
     name: str,
     tools: Mapping[str, Path],
     arguments: Mapping[str, object],
-    stop_seconds: int = 10,
+    stop_signal: str = "KILL",  # only etcd has something to put in order; an API server would wait for its watches
 ) -> Program:
     return Program(
         name=f"{cluster.name}.{name}",
@@ -166,7 +166,7 @@ def _program(
         env=MEMORY[name],
         netns=layout.vpc_netns(cluster.vpc_id),
         group=group(cluster.name),
-        stop_seconds=stop_seconds,
+        stop_signal=stop_signal,
     )
 
 

@@ -25,8 +25,6 @@ FILES_PER_CONNECTION = 2
 
 PLACEHOLDERS = {"protocol": "%[var(txn.protocol)]", "host": "%[var(txn.host)]", "port": "%[dst_port]"}
 ALGORITHMS = {"least_outstanding_requests": "leastconn", "weighted_random": "random"}
-FORWARDING = {"append", "preserve", "remove"}  # routing.http.xff_header_processing.mode
-
 
 
 @dataclass(frozen=True)
@@ -314,12 +312,12 @@ def _headers(balancer: LoadBalancer, protocol: str, port: int) -> list[str]:
         f"http-request set-header X-Forwarded-For '{client}' unless {{ req.fhdr(x-forwarded-for) -m found }}",
     ]
     kinds = {"append": append, "preserve": [], "remove": ["http-request del-header X-Forwarded-For"]}
+    trace = "Root=1-%[date(0),hex,bytes(8,8),lower]-%[uuid,regsub(-,,g),bytes(0,24)]"
     return [
         *kinds.get(mode, append),
         f"http-request set-header X-Forwarded-Proto {protocol}",
         f"http-request set-header X-Forwarded-Port {port}",
-        "http-request set-header X-Amzn-Trace-Id 'Root=1-%[date(0),hex,bytes(8,8),lower]-%[uuid,regsub(-,,g),bytes(0,24)]'"
-        " unless { req.hdr(x-amzn-trace-id) -m found }",
+        f"http-request set-header X-Amzn-Trace-Id '{trace}' unless {{ req.hdr(x-amzn-trace-id) -m found }}",
     ]
 
 
@@ -329,8 +327,9 @@ def _on(balancer: LoadBalancer, attribute: str) -> bool:
 
 def _failures() -> list[str]:
     """503 when there is no target, 502 when one refuses, 504 when it does not answer: HAProxy says 503 to all three."""
-    late = f"date(0,ms),sub(txn.began) ge {CONNECT_TIMEOUT * 1000 - 100}"
-    words = f"%[date(0,ms),sub(txn.began),div({CONNECT_TIMEOUT * 1000 - 100}),bool,iif(504 Gateway Time-out,502 Bad Gateway)]"
+    limit = CONNECT_TIMEOUT * 1000 - 100  # milliseconds
+    late = f"date(0,ms),sub(txn.began) ge {limit}"
+    words = f"%[date(0,ms),sub(txn.began),div({limit}),bool,iif(504 Gateway Time-out,502 Bad Gateway)]"
     refused = "{ status 503 } !{ var(txn.answered) -m found } { srv_id -m found }"
     return [
         f"http-error status 503 content-type text/html lf-string {quoted(_page(words))}",
@@ -340,7 +339,8 @@ def _failures() -> list[str]:
         ),
         "http-request return status 503 content-type text/html hdr Server awselb/2.0 string "
         + quoted(_page("503 Service Temporarily Unavailable"))
-        + " if { var(txn.group) -m found } !{ var(txn.group),nbsrv gt 0 }",
+        # A process that goes because of a reload counts no servers, and still serves the connections that it has.
+        + " if { var(txn.group) -m found } !{ var(txn.group),nbsrv gt 0 } !{ stopping }",
         "http-request return status 503 content-type text/html hdr Server awselb/2.0 string "
         + quoted(_page("503 Service Temporarily Unavailable"))
         + " unless { var(txn.group) -m found }",
@@ -454,7 +454,7 @@ def digest(wanted: Plan, slots: Slots, salt: str = "") -> str:
 def render(wanted: Plan, slots: Slots, *, identity: str, directory: Path, run_socket: Path, file_limit: int) -> str:
     """The configuration file, with the targets that hold the slots now; `identity` is its digest."""
     servers = sum(2 * len(found) + PROBES for found in slots.values()) + len(wanted.frontends)
-    text = _template().render(
+    return _template().render(
         plan=_placed(wanted, directory),
         digest=identity,
         slots=slots,
@@ -465,7 +465,6 @@ def render(wanted: Plan, slots: Slots, *, identity: str, directory: Path, run_so
         probes=PROBES,
         nowhere=NOWHERE,
     )
-    return text
 
 
 def _placed(wanted: Plan, directory: Path) -> Any:

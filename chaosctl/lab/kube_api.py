@@ -45,7 +45,7 @@ def path_of(item: Object) -> str:
 
 
 class KubeApi:
-    """One API server. Close it after use; safe from any thread.
+    """One API server; a context manager that holds connections. Safe from any thread.
 
     Every method raises Unreachable (LAB-API-DOWN) when the server does not answer and StageFailed (LAB-API-REFUSED)
     when it answers with an error, unless stated otherwise.
@@ -58,8 +58,10 @@ class KubeApi:
         # The machine's proxy settings are not for the lab.
         self._client = httpx.Client(base_url=f"https://{address}", verify=context, timeout=TIMEOUT, trust_env=False)
 
-    def close(self) -> None:
-        """Let go of its connections."""
+    def __enter__(self) -> KubeApi:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
     def ready(self) -> tuple[bool, str]:

@@ -101,7 +101,7 @@ class Lab:
 
     def start(self) -> None:
         """Bring the lab up, or what is missing of it; does nothing when all of it runs."""
-        if self.running():
+        if self._supervisor.running() and self.running():
             return
         started = time.monotonic()
         self.emit(StageStarted("lab", "an AWS on this machine"))

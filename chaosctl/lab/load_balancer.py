@@ -64,10 +64,12 @@ class Held:
 
     @property
     def key(self) -> Key:
+        """What identifies the target in its group."""
         return self.target.ip, self.target.port
 
     @property
     def draining(self) -> bool:
+        """Whether it has been deregistered."""
         return self.target.deregistered_at is not None
 
 
@@ -92,10 +94,12 @@ class Balancer:
 
     @property
     def id(self) -> str:
+        """16 hex digits."""
         return short_id(self.arn)
 
     @property
     def program(self) -> str:
+        """Its name at the supervisor."""
         return f"lb-{self.id}"
 
     def contents(self) -> Mapping[str, list[Slot]]:
@@ -343,10 +347,12 @@ class LoadBalancers:
         if not held.good and (server.passed or (probe is not None and probe.healthy)):
             held.good = True
             # Its first good check makes a target healthy; the threshold is for those that were unhealthy.
-            balancer.runtime.do([f"set server hc-{id_}/s{number} health up", f"set server tg-{id_}/s{number} state ready"])
-            self._store.target_observed(group.arn, *held.key, "healthy")
+            balancer.runtime.do([f"set server hc-{id_}/s{number} health up"])
+            balancer.runtime.do([f"set server tg-{id_}/s{number} state ready"])
+            self._store.target_observed(group.arn, held.target.ip, held.target.port, "healthy")
         else:
-            self._store.target_observed(group.arn, *held.key, *_health(group, held, server))
+            state, reason, description = _health(group, held, server)
+            self._store.target_observed(group.arn, held.target.ip, held.target.port, state, reason, description)
         if held.probe and (held.good or time.monotonic() > held.probed_until):
             balancer.runtime.do([f"set server pr-{id_}/{held.probe} state maint"])
             held.probe = ""
@@ -354,7 +360,7 @@ class LoadBalancers:
     def _drain(self, group: TargetGroup, held: Held) -> None:
         assert held.target.deregistered_at is not None
         if time.time() - held.target.deregistered_at >= group.deregistration_delay:
-            self._store.target_drained(group.arn, *held.key)
+            self._store.target_drained(group.arn, held.target.ip, held.target.port)
 
     # -- what exists ---------------------------------------------------------------------------------------------------
 
@@ -426,9 +432,7 @@ def _orders(id_: str, number: int, held: Held | None, actual: Mapping[tuple[str,
     )
     address = f"{held.target.ip}:{held.target.port}" if held else ""
     return [
-        command
-        for backend, name, state in servers
-        for command in _changes(actual[(backend, name)], address, state)
+        command for backend, name, state in servers for command in _changes(actual[(backend, name)], address, state)
     ]
 
 

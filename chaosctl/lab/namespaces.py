@@ -20,6 +20,9 @@ _NEW_NET, _NEW_MOUNT = 0x40000000, 0x00020000  # sched.h
 _BIND, _REC, _PRIVATE, _SLAVE, _SHARED = 0x1000, 0x4000, 1 << 18, 1 << 19, 1 << 20  # sys/mount.h
 _DETACH = 2
 
+_MOUNTS = Path("/proc/self/mountinfo")
+_directories = threading.Lock()
+
 T = TypeVar("T")
 
 
@@ -28,6 +31,11 @@ def mount(source: str | Path, target: str | Path, kind: str = "none", flags: int
     arguments = [os.fsencode(source), os.fsencode(target), kind.encode()]
     if _libc().mount(*arguments, ctypes.c_ulong(flags), data.encode() or None) != 0:
         _fail(str(target))
+
+
+def mount_points(table: Path = _MOUNTS) -> list[Path]:
+    """Where something is mounted, in the order in which it was."""
+    return [Path(_unescaped(line.split()[4])) for line in table.read_text().splitlines()]
 
 
 def bind(source: str | Path, target: str | Path) -> None:
@@ -153,10 +161,16 @@ def _caught(work: Callable[[], None], failures: list[BaseException]) -> None:
 
 def _private_directory(directory: Path) -> None:
     # The kernel refuses to hold a mount namespace in a file on a mount that propagates.
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not directory.is_mount():
-        bind(directory, directory)
-        mount("none", directory, flags=_PRIVATE)
+    with _directories:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if directory not in mount_points():
+            bind(directory, directory)
+            mount("none", directory, flags=_PRIVATE)
+
+
+def _unescaped(path: str) -> str:
+    # Blanks, tabs, newlines and backslashes are octal in mountinfo.
+    return path.encode().decode("unicode_escape").encode("latin-1").decode(errors="replace")
 
 
 def _is_namespace(file: Path) -> bool:

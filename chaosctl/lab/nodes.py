@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,12 @@ class Nodes:
         self._ready.pop(instance_id, None)
         cluster = record.get("cluster", "")
         if (self._layout.cluster(cluster) / "loopback").exists():
-            with suppress(ChaosctlError), closing(self._api(cluster)) as api:
+            with suppress(ChaosctlError), self._api(cluster) as api:
                 # As the cloud controller does for an instance that was terminated.
                 api.delete(f"{NODES}/{record['node']}")
 
     def _watch(self, cluster: str) -> None:
-        with closing(self._api(cluster)) as api:
+        with self._api(cluster) as api:
             listed = api.get(NODES) or {}
             for item in listed.get("items", ()):
                 self._observe(item)

@@ -12,6 +12,7 @@ from typing import Any
 from chaosctl.adapters import kubeconfig
 from chaosctl.adapters.aws import Cluster
 from chaosctl.adapters.kube import NAMESPACES
+from chaosctl.config import Settings
 from chaosctl.errors import ChaosctlError, PreconditionFailed, Unreachable
 from chaosctl.events import Step
 from chaosctl.stages.access import Access
@@ -23,8 +24,15 @@ PASSED_ON = ("CHAOSCTL_STATE_DIR", "AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED
 
 
 def entry_name(context: Context) -> str:
-    """What our cluster, user and context are called in a kubeconfig."""
-    return f"chaosctl-{context.settings.target}-{context.settings.environment}"
+    """What our cluster, user and context are called: the cluster's name, and what is not the default target or name.
+
+    So the lab's context and a real one never overwrite each other, though both clusters have the same name.
+    """
+    settings, fields = context.settings, Settings.model_fields
+    special = [
+        v for v, f in ((settings.target, "target"), (settings.environment, "environment")) if v != fields[f].default
+    ]
+    return "-".join([settings.cluster_name, *special])
 
 
 @dataclass(frozen=True)

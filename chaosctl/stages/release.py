@@ -8,6 +8,7 @@ from typing import Any
 
 from chaosctl.adapters.helm import Helm, Release
 from chaosctl.adapters.kube import Kube, Object
+from chaosctl.errors import StageFailed
 from chaosctl.events import Emit, Step, Warned
 from chaosctl.target import ChartSource
 
@@ -30,7 +31,7 @@ def converge(
     current = _freed(helm, helm.release(name, namespace), emit)
     if current and current.status == "deployed":
         wanted = helm.preview(name, namespace, chart, values)
-        if reason := _difference(helm, kube, current, wanted):
+        if reason := _difference(kube, current, wanted):
             emit(Step(f"upgrading {name}: {reason}"))
         else:
             return Installed(current, changed=False, first=False)
@@ -47,29 +48,43 @@ def _freed(helm: Helm, current: Release | None, emit: Emit) -> Release | None:
     return helm.release(current.name, current.namespace)
 
 
-def _difference(helm: Helm, kube: Kube, current: Release, wanted: Release) -> str:
+def _difference(kube: Kube, current: Release, wanted: Release) -> str:
     """Why an upgrade is needed, in words; empty when it is not."""
     if not current.renders_like(wanted):
         return "its manifest has changed"
-    if wanted.chart and wanted.chart != helm.chart_of(current.name, current.namespace):
-        return f"the chart is now {wanted.chart}"
     for manifest in current.objects():
-        if _drifted(kube, current.namespace, manifest):
+        if _drifted(kube, current, manifest):
             return f"{manifest['kind']} {manifest['metadata']['name']} is missing or was changed by hand"
     return ""
 
 
-def _drifted(kube: Kube, namespace: str, manifest: Object) -> bool:
-    """Whether applying the manifest again would change the object in the cluster."""
+def _drifted(kube: Kube, release: Release, manifest: Object) -> bool:
+    """Whether helm, applying the manifest again, would change the object in the cluster."""
     resource = kube.resource_of(manifest)
-    meta = dict(manifest["metadata"])
+    meta = _owned(manifest["metadata"], release)
     if resource.namespaced:
-        meta.setdefault("namespace", namespace)
+        meta.setdefault("namespace", release.namespace)
     live = kube.get(resource, meta["name"], meta.get("namespace"))
     if live is None:
         return True
-    applied = kube.apply({**manifest, "metadata": meta}, manager=HELM_MANAGER, dry_run=True)
+    try:
+        applied = kube.apply({**manifest, "metadata": meta}, manager=HELM_MANAGER, dry_run=True)
+    except StageFailed:
+        return True  # edited so that it cannot even be merged: helm tries, and says what is in the way
     return _content(live) != _content(applied)
+
+
+def _owned(meta: Object, release: Release) -> Object:
+    """The metadata with the marks of ownership that helm adds when it applies; they are not in the manifest."""
+    annotations = {
+        "meta.helm.sh/release-name": release.name,
+        "meta.helm.sh/release-namespace": release.namespace,
+    }
+    return {
+        **meta,
+        "labels": {**(meta.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"},
+        "annotations": {**(meta.get("annotations") or {}), **annotations},
+    }
 
 
 def _content(obj: Object) -> Object:

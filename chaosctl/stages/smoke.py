@@ -45,18 +45,18 @@ class Latency:
 
     requests: int
     failed: int
-    p50: float
-    p95: float
-    p99: float
-    limit: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    limit_ms: float
 
     @property
     def problem(self) -> str:
         """What is wrong with it, or empty."""
         if self.failed:
             return f"{self.failed} of {self.requests} requests were not answered with 200"
-        if self.p95 > self.limit:
-            return f"p95 is {self.p95:.0f} ms, the limit is {self.limit:.0f} ms"
+        if self.p95_ms > self.limit_ms:
+            return f"p95 is {self.p95_ms:.0f} ms, the limit is {self.limit_ms:.0f} ms"
         return ""
 
 
@@ -80,10 +80,8 @@ class SmokeResult:
         """One line."""
         right = sum(not r.problem for r in self.routes)
         latency = self.latency
-        times = (
-            f"p50 {latency.p50:.1f}, p95 {latency.p95:.1f}, p99 {latency.p99:.1f} ms over {latency.requests} requests"
-        )
-        return f"{right} of {len(self.routes)} routes right, {times}"
+        times = f"p50 {latency.p50_ms:.1f}, p95 {latency.p95_ms:.1f}, p99 {latency.p99_ms:.1f} ms"
+        return f"{right} of {len(self.routes)} routes right, {times} over {latency.requests} requests"
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def as_data(result: SmokeResult) -> dict[str, Any]:
         "passed": not result.problems,
         "problems": result.problems,
         "routes": [vars(r) for r in result.routes],
-        "latency_ms": vars(result.latency),
+        "latency": vars(result.latency),
         "stand_in": result.stand_in,
     }
 
@@ -131,7 +129,7 @@ def as_data(result: SmokeResult) -> dict[str, Any]:
 def measure(url: str, settings: SmokeSettings, emit: Emit, *, patience: float = 0) -> SmokeResult:
     """Check the four routes, then time `settings.requests` requests.
 
-    Raises Unreachable when nobody has answered after `patience` seconds.
+    Raises CheckFailed when nobody has answered after `patience` seconds.
     """
     site = Site(url)
     try:
@@ -147,22 +145,22 @@ def measure(url: str, settings: SmokeSettings, emit: Emit, *, patience: float = 
 
 
 def _wait_for_answer(site: Site, emit: Emit, patience: float) -> None:
-    last: Unreachable | None = None
-
     def answers() -> tuple[bool, str]:
-        nonlocal last
         try:
             site.get("/health/live")
         except Unreachable as error:
-            last = error
             return False, error.why
         return True, ""
 
     try:
         wait_until(answers, f"{site.url} to answer", timeout=patience, emit=emit, interval=0.5)
-    except TimedOut:
-        assert last is not None
-        raise last from None
+    except TimedOut as late:
+        raise CheckFailed(
+            f"nobody answers at {site.url}",
+            code="SMOKE-NO-ANSWER",
+            why=late.detail,
+            remedy="see with `chaosctl status` whether it is deployed and healthy",
+        ) from None
 
 
 def _fresh(site: Site, path: str) -> Reply:
@@ -200,10 +198,10 @@ def _time(site: Site, settings: SmokeSettings) -> Latency:
     return Latency(
         requests=len(replies),
         failed=len(replies) - len(times),
-        p50=percentile(times, 50),
-        p95=percentile(times, 95),
-        p99=percentile(times, 99),
-        limit=settings.limit_ms,
+        p50_ms=percentile(times, 50),
+        p95_ms=percentile(times, 95),
+        p99_ms=percentile(times, 99),
+        limit_ms=settings.limit_ms,
     )
 
 

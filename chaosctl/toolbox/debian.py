@@ -18,7 +18,7 @@ from chaosctl.toolbox import versions
 from chaosctl.toolbox.growth import growing
 from chaosctl.toolbox.sources import Context, Delivery, attempt
 from chaosctl.toolbox.table import Bundle, Debs
-from chaosctl.toolbox.trouble import SourceFailed, no_space, unreachable, writing
+from chaosctl.toolbox.trouble import SourceFailed, unreachable, writing
 
 PATIENCE = ("-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10")
 UNSANDBOXED = ("-o", "APT::Sandbox::User=root")  # apt's own user cannot write into the cache
@@ -105,9 +105,9 @@ class Debian:
             (place / "partial").mkdir(parents=True, exist_ok=True)
             (place / "archives" / "partial").mkdir(parents=True, exist_ok=True)
         self._lists = tuple(word for name, place in places.items() for word in ("-o", f"{name}={place}/"))
-        self._apt(
-            "apt-get", "update", check=False
-        )  # one third-party list that fails does not matter; what is missing will tell
+        self._require_server(self._apt("apt-get", "update", "--print-uris").stdout)
+        done = self._apt("apt-get", "update", check=False)  # one publisher's list may fail: the packages will tell
+        self._offline = unreachable(done.stderr + done.stdout)
 
     def _require_server(self, uris: str) -> None:
         """Fail at once when none of the servers answers: apt would wait for each file in turn."""
@@ -128,8 +128,7 @@ class Debian:
         staging = self._context.store.stage(bundle)
         tree = staging / "root"
         for package in packages:
-            deb = next(self._root.glob(f"{package}_*.deb"))
-            process.run(["dpkg-deb", "-x", deb, tree], timeout=SECONDS)
+            process.run(["dpkg-deb", "-x", self._file(package), tree], timeout=SECONDS)
         if bundle.debs.directory:
             _copy_directory(bundle, tree, staging / "bin")
             return self._version(bundle.debs.packages[0])
@@ -141,13 +140,14 @@ class Debian:
 
     def _version(self, package: str) -> str:
         """The upstream part of the version of a package that was fetched."""
-        file = next(self._root.glob(f"{package}_*.deb")).name
-        return versions.parse(file.removeprefix(package), r"_(?:\d+%3a)?(\d[\d.]*\d)")
+        return versions.parse(self._file(package).name.removeprefix(package), r"_(?:\d+%3a)?(\d[\d.]*\d)")
+
+    def _file(self, package: str) -> Path:
+        """Where apt put a package; of several, which a killed run may have left, the newest."""
+        return max(self._root.glob(f"{package}_*.deb"), key=lambda file: file.stat().st_mtime)
 
 
 def _refused(said: str) -> ChaosctlError:
-    if "No space left on device" in said or "not enough free space" in said:
-        return no_space(Path.cwd(), said.strip().splitlines()[-1])
     if unreachable(said):
         return SourceFailed("no server with Debian packages can be reached")
     return SourceFailed("apt cannot get the packages", why=said.strip())

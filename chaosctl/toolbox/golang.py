@@ -21,7 +21,7 @@ from chaosctl.toolbox import versions
 from chaosctl.toolbox.download import REPORT_EVERY
 from chaosctl.toolbox.sources import Context, Delivery
 from chaosctl.toolbox.table import KUBERNETES, Bundle
-from chaosctl.toolbox.trouble import SourceFailed, no_space, writing
+from chaosctl.toolbox.trouble import SourceFailed, full_disk, no_space, writing
 from chaosctl.waiting import heartbeat
 
 OLDEST = (1, 21)  # fetches the Go that go.mod asks for by itself
@@ -89,8 +89,8 @@ class GoBuild:
                     binaries = self._context.store.stage(bundle) / "bin"
                     (self._root / "out" / _program(bundle)).rename(binaries / bundle.name)
         except ChaosctlError as error:
-            if error.code == "TOOL-NO-SPACE":
-                self._clean()
+            if full_disk(error):
+                self._clean()  # gigabytes
             for bundle in bundles:
                 delivery.failed(bundle, error)
             return
@@ -126,8 +126,6 @@ class GoBuild:
 
     def _run(self, words: Sequence[str], module: Path, on_line: _Lines) -> None:
         done = process.stream(["go", *words], on_line, env=self._environment(), cwd=module, merge=True)
-        if "no space left on device" in done.stdout:
-            raise no_space(self._root, _trouble(done.stdout))
         if done.status != 0:
             raise SourceFailed(f"`go {words[0]}` failed", why=_trouble(done.stdout))
 

@@ -22,7 +22,7 @@ from chaosctl.toolbox.reach import Reach
 from chaosctl.toolbox.sources import Context, Downloads, Source
 from chaosctl.toolbox.store import Installed, Store
 from chaosctl.toolbox.table import BUNDLES, Bundle
-from chaosctl.toolbox.trouble import SourceFailed
+from chaosctl.toolbox.trouble import SourceFailed, complaint, full_disk, no_space
 from chaosctl.toolbox.wheels import Wheels
 
 if TYPE_CHECKING:
@@ -199,8 +199,12 @@ class _Fetching:
     def refused(self, bundle: Bundle, source: Source, error: ChaosctlError) -> None:
         """Note why a source failed, and go on to the next one."""
         self._store.drop_stage(bundle)
+        if full_disk(error):
+            error = no_space(self._store.root, complaint(error))
         if error.code in FATAL:
-            self._fatal = error
+            self._fatal = self._fatal or error
+            self._left[bundle.name].clear()
+            return
         reason = f"{error.what} ({error.why.splitlines()[-1]})" if error.why else error.what
         self._complaints[bundle.name].append(f"{source.origin}: {reason}")
         self._left[bundle.name].remove(source)

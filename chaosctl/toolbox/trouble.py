@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chaosctl.errors import PreconditionFailed
+from chaosctl.errors import ChaosctlError, PreconditionFailed
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 NO_NETWORK = re.compile(
@@ -33,6 +33,17 @@ def no_space(place: Path, why: str) -> PreconditionFailed:
         why=why,
         remedy="free some space, or set CHAOSCTL_CACHE_DIR to a place that has it; what is complete is kept",
     )
+
+
+def full_disk(error: ChaosctlError) -> bool:
+    """Whether a full disk is behind the error, which may be that of a program that was started."""
+    return error.code == "TOOL-NO-SPACE" or "no space left on device" in error.why.lower()
+
+
+def complaint(error: ChaosctlError) -> str:
+    """The line in a full disk's error that says so."""
+    lines = error.why.splitlines()
+    return next((line for line in lines if "no space left" in line.lower()), lines[0] if lines else error.what)
 
 
 def unreachable(output: str) -> bool:

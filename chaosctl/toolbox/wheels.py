@@ -19,7 +19,7 @@ from chaosctl.toolbox.growth import growing
 from chaosctl.toolbox.sources import Context, Delivery, attempt
 from chaosctl.toolbox.store import architecture
 from chaosctl.toolbox.table import Bundle, Wheel
-from chaosctl.toolbox.trouble import SourceFailed, no_space, unreachable, writing
+from chaosctl.toolbox.trouble import SourceFailed, unreachable, writing
 
 PATIENCE = (
     "--timeout",
@@ -100,8 +100,6 @@ class Wheels:
 def _refused(wheel: Wheel, done: process.Completed) -> ChaosctlError:
     if unreachable(done.stderr + done.stdout):
         return SourceFailed("no Python package index can be reached")
-    if "No space left on device" in done.stderr:
-        return no_space(Path(done.argv[-1]).parent, done.stderr.strip().splitlines()[-1])
     return SourceFailed(f"pip cannot get {wheel.package} {wheel.version}", why=done.stderr.strip())
 
 

@@ -26,6 +26,7 @@ import orjson
 from chaosctl.chaos import requests as r
 from chaosctl.chaos.prober.body import BodyCheck
 from chaosctl.chaos.prober.control import KEYS, ControlServer
+from chaosctl.chaos.prober.priority import come_first
 from chaosctl.chaos.prober.resolver import Fixed, resolver
 from chaosctl.chaos.prober.stream import Stream, now_us
 
@@ -224,8 +225,7 @@ def main() -> None:
     output = Output(1)
     capacity = _capacity()
     needed = int(2 * plan["rate"] * plan["timeout"]) + 2 * plan["pool"]
-    with contextlib.suppress(OSError):
-        os.nice(-5)  # the measuring comes before what is measured, on a machine that has both
+    come_first()
     if needed > capacity:
         output.write({"refused": {"needed": needed, "capacity": capacity}})
     else:

@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-# Read by moto when it is imported.
-os.environ.setdefault("MOTO_ACM_VALIDATION_WAIT", "1")
-os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+from werkzeug.serving import BaseWSGIServer
 
-from chaosctl.errors import ChaosctlError
+from chaosctl import config
+from chaosctl.errors import ChaosctlError, ExitStatus, PreconditionFailed
+from chaosctl.events import ignore
+from chaosctl.lab.addons import Addons
+from chaosctl.lab.aws import corrections, operator_account, server, state
+from chaosctl.lab.aws.scaling import Scaling
+from chaosctl.lab.aws.store import MotoStore
+from chaosctl.lab.aws.world import Changes
+from chaosctl.lab.clusters import Clusters
 from chaosctl.lab.layout import Layout
+from chaosctl.lab.load_balancer import LoadBalancers
+from chaosctl.lab.nodes import Nodes
 from chaosctl.lab.reconciler import Loop, Reconciler
+from chaosctl.lab.supervisor import Supervisor
+from chaosctl.toolbox import Toolbox
 
 log = logging.getLogger("chaosctl.lab.aws")
+
+TOOLS = (
+    "kubectl",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "containerd",
+    "containerd-shim-runc-v2",
+    "ctr",
+    "runc",
+    "cni",
+    "haproxy",
+    "nft",
+    "conntrack",
+)
 
 
 def main() -> int:
@@ -32,75 +57,79 @@ def main() -> int:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
-        run(Layout(given.root), given.port)
+        return run(Layout(given.root), given.port)
     except ChaosctlError as error:
         log.error("%s: %s", error, error.remedy)
         return int(error.status)
-    return 0
 
 
-def run(layout: Layout, port: int) -> None:
+def run(layout: Layout, port: int) -> int:
     """Restore, listen, reconcile; return after SIGTERM or SIGINT, when everything is saved."""
-    from . import corrections, operator_account, server, state, world
-
-    os.environ["MOTO_PORT"] = str(port)
     started = time.monotonic()
     corrections.apply()
-    restored = state.load(layout.aws / "state")
-    changes = world.Changes()
+    file = layout.aws / "state"
+    restored = state.load(file)
     operator_account.ensure(layout.aws / "operator.json")
-    saver = state.Saver(layout.aws / "state")
+    changes = Changes()
+    saver = state.Saver(file)
     changes.listen(saver.changed)
+    front = server.Front(layout, changes)
+    listener = _listen(layout.loopback(0), port, front)
     saver.start()
-    front = server.serve(layout.loopback(0), port, server.Front(layout, changes))
+    saver.changed()
     log.info("listening after %.1f s, %s", time.monotonic() - started, "restored" if restored else "empty")
-    stopping = threading.Event()
+    failed = _serve_until_stopped(layout, changes, listener, front)
+    saver.stop()
+    return int(ExitStatus.INTERNAL if failed else ExitStatus.OK)
+
+
+def _listen(address: str, port: int, front: server.Front) -> BaseWSGIServer:
+    try:
+        return server.serve(address, port, front)
+    except (OSError, SystemExit) as error:  # werkzeug exits when the port is taken
+        raise PreconditionFailed(
+            f"the lab's AWS cannot listen on {address}:{port}",
+            code="AWS-PORT-TAKEN",
+            why=str(error),
+            remedy="end what listens there, or set another `aws_port` in the table [lab] of chaosctl.toml",
+        ) from error
+
+
+def _serve_until_stopped(layout: Layout, changes: Changes, listener: BaseWSGIServer, front: server.Front) -> bool:
+    """Answer requests and reconcile until a signal comes; True when the reconcilers could not start."""
+    stopping, failed = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    threading.Thread(target=front.serve_forever, name="http", daemon=True).start()
-    threading.Thread(target=_reconcile, args=(layout, changes), name="start", daemon=True).start()
+
+    def begin() -> None:
+        try:
+            _reconcile(layout, changes)
+        except Exception:
+            log.exception("the reconcilers cannot start")
+            failed.set()  # the supervisor starts the process again, and reports it when that does not help
+            stopping.set()
+
+    for target in (listener.serve_forever, front.warm_up, begin):
+        threading.Thread(target=target, name=target.__name__, daemon=True).start()
     stopping.wait()
-    front.shutdown()
-    saver.stop()
+    listener.shutdown()
+    return failed.is_set()
 
 
-def _reconcile(layout: Layout, changes: object) -> None:
+def _reconcile(layout: Layout, changes: Changes) -> None:
     """Start all reconcilers, once the tools are there; the API answers meanwhile."""
-    from . import world
-
-    assert isinstance(changes, world.Changes)
-    try:
-        loops = [Loop(reconciler) for reconciler in _reconcilers(layout, changes, _tools(layout))]
-    except Exception:
-        log.exception("the reconcilers cannot start")
-        os._exit(1)  # the supervisor starts the process again, and reports it when that does not help
-    for loop in loops:
+    tools = Toolbox(config.cache_dir(), config.load().toolbox, ignore).ensure(*TOOLS)
+    common = (MotoStore(changes), layout, tools, Supervisor(layout))
+    reconcilers: tuple[Reconciler, ...] = (
+        Scaling(changes),
+        Clusters(*common),
+        Nodes(*common),
+        Addons(*common),
+        LoadBalancers(*common),
+    )
+    for loop in map(Loop, reconcilers):
         changes.listen(loop.wake)
         loop.start()
-
-
-def _tools(layout: Layout) -> Mapping[str, Path]:
-    """Written by whoever starts the lab: this process acts on no settings and downloads nothing."""
-    parameters = json.loads((layout.root / "lab.json").read_text())
-    return {name: Path(path) for name, path in parameters["tools"].items()}
-
-
-def _reconcilers(layout: Layout, changes: object, tools: Mapping[str, Path]) -> list[Reconciler]:
-    from chaosctl.lab.addons import Addons
-    from chaosctl.lab.clusters import Clusters
-    from chaosctl.lab.load_balancer import LoadBalancers
-    from chaosctl.lab.nodes import Nodes
-    from chaosctl.lab.supervisor import Supervisor
-
-    from . import world
-    from .scaling import Scaling
-    from .store import MotoStore
-
-    assert isinstance(changes, world.Changes)
-    store = MotoStore(changes)
-    supervisor = Supervisor(layout)
-    common = (store, layout, tools, supervisor)
-    return [Scaling(changes), Clusters(*common), Nodes(*common), Addons(*common), LoadBalancers(*common)]
 
 
 if __name__ == "__main__":

@@ -22,9 +22,7 @@ def usable(subnet: IPv4Network) -> tuple[int, int]:
     return int(subnet.network_address) + RESERVED, int(subnet.broadcast_address) - 1
 
 
-def next_address(
-    subnet: IPv4Network, taken: Iterable[str], prefixes: Iterable[str], last: str | None = None
-) -> str:
+def next_address(subnet: IPv4Network, taken: Iterable[str], prefixes: Iterable[str], last: str | None = None) -> str:
     """The first free address after `last`, the one given out before; starts again at the bottom. Raises SubnetFull."""
     first, end = usable(subnet)
     used = {int(IPv4Address(address)) for address in taken}

@@ -15,7 +15,7 @@ from .signatures import Identity, Refused, identify
 
 log = logging.getLogger(__name__)
 
-TOKEN_PREFIX = "k8s-aws-v1."
+MARK = "k8s-aws-v1."
 CLUSTER_HEADER = "x-k8s-aws-id"
 LONGEST = 900  # seconds of lifetime that EKS accepts in a token
 
@@ -55,9 +55,9 @@ def authenticate(cluster_name: str, token: str) -> dict[str, Any]:
 
 def presigned_url(token: str) -> str:
     """The URL inside an EKS token. Raises Refused when it is none."""
-    if not token.startswith(TOKEN_PREFIX):
-        raise Refused(f"a token begins with {TOKEN_PREFIX}")
-    encoded = token.removeprefix(TOKEN_PREFIX)
+    if not token.startswith(MARK):
+        raise Refused(f"a token begins with {MARK}")
+    encoded = token.removeprefix(MARK)
     try:
         return base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError) as error:

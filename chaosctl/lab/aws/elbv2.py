@@ -1,6 +1,6 @@
 """Load balancing in the lab's AWS: what the reconcilers see of moto's elbv2, and what they write back.
 
-Everything is kept as plain attributes of moto's own objects, so that it is saved and restored with them. What moto 5.2.5
+Everything is kept as plain attributes of moto's own objects, so that it is saved and restored with them. What moto
 gets wrong is put right in elbv2_corrections.
 """
 

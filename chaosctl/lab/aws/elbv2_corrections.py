@@ -167,7 +167,7 @@ def apply() -> None:
         return
     for correct in (_targets, _balancers, _interfaces, _listeners, _rules, _attributes, _validation, _missing_actions):
         correct()
-    ELBv2Backend.chaosctl_corrected = True  # type: ignore[attr-defined]
+    ELBv2Backend.chaosctl_corrected = True
 
 
 def target_key(group: Any, target: Mapping[str, Any]) -> Key:

@@ -16,9 +16,7 @@ from .world import LOCK, Changes
 
 HOLD = 10.0  # seconds, below every client's timeout
 REPEATED = 30.0  # seconds within which a second question is taken for polling
-PATH = re.compile(
-    r"/clusters/(?P<cluster>[^/]+)(?:/(?P<kind>node-groups|addons|updates)/(?P<name>[^/]+))?"
-)
+PATH = re.compile(r"/clusters/(?P<cluster>[^/]+)(?:/(?P<kind>node-groups|addons|updates)/(?P<name>[^/]+))?")
 UNSETTLED = ("CREATING", "UPDATING", "DELETING", "DEGRADED", "InProgress")
 
 

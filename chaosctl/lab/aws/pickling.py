@@ -31,7 +31,7 @@ def loads(data: bytes) -> Any:
     return pickle.loads(data)  # noqa: S301
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _Pickler(cloudpickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, LOCK):
             return threading.Lock, ()

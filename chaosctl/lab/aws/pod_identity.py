@@ -170,5 +170,5 @@ def region_of(cluster: str) -> str:
     """The region in which the cluster is. Raises Denied when there is none of that name."""
     for _, region, backend in list(eks_backends.iter_backends()):
         if cluster in backend.clusters:
-            return region
+            return str(region)
     raise Denied(f"there is no cluster {cluster}")

@@ -37,7 +37,7 @@ class UnknownService(Exception):
     """moto has no module for that service."""
 
 
-class Dispatcher(DomainDispatcherApplication):  # type: ignore[misc]
+class Dispatcher(DomainDispatcherApplication):
     """moto's dispatcher, which neither prints nor breaks on services that moto does not have."""
 
     def __init__(self) -> None:
@@ -238,7 +238,7 @@ def _respond(start_response: StartResponse, status: int, content: Any) -> Body:
     return [body]
 
 
-class _Handler(MotoRequestHandler):  # type: ignore[misc]
+class _Handler(MotoRequestHandler):
     # Head and body are two writes: with Nagle's algorithm a kept-alive connection stalls for 40 ms on each answer.
     disable_nagle_algorithm = True
 

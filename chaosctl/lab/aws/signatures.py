@@ -59,9 +59,7 @@ class _Key:
     identity: Identity
 
 
-def identify(
-    url: str, headers: Mapping[str, str], now: datetime | None = None, longest: int = LONGEST
-) -> Identity:
+def identify(url: str, headers: Mapping[str, str], now: datetime | None = None, longest: int = LONGEST) -> Identity:
     """The signer of a presigned GetCallerIdentity `url`; `headers` are those, beside Host, that must be signed.
 
     `longest` is the most seconds that its X-Amz-Expires may say.
@@ -164,8 +162,6 @@ def _session_key(access_key: str) -> _Key | None:
             continue
         if session.expiration.replace(tzinfo=UTC) < datetime.now(UTC):
             raise Refused("its session has expired")
-        identity = Identity(
-            session.arn, session.role_arn, session.user_id, account, access_key, session.session_name
-        )
+        identity = Identity(session.arn, session.role_arn, session.user_id, account, access_key, session.session_name)
         return _Key(session.secret_access_key, session.session_token, identity)
     return None

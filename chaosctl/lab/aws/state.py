@@ -96,7 +96,7 @@ def save(file: Path) -> None:
     started = time.monotonic()
     data = snapshot()
     draft = file.with_name(f"{file.name}.new")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
         stream.write(MAGIC + hashlib.sha256(data).digest() + data)
         stream.flush()
         os.fsync(stream.fileno())

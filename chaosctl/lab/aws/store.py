@@ -9,7 +9,17 @@ from moto.core.utils import utcnow
 from moto.ec2.models import ec2_backends
 from moto.eks.models import eks_backends
 
-from chaosctl.lab.desired import Addon, Cluster, Instance, LoadBalancer, PodIdentity, Subnet, TargetGroup, TargetState, Vpc
+from chaosctl.lab.desired import (
+    Addon,
+    Cluster,
+    Instance,
+    LoadBalancer,
+    PodIdentity,
+    Subnet,
+    TargetGroup,
+    TargetState,
+    Vpc,
+)
 
 from .eks import addons
 from .eks.models import LabCluster, LabEKSBackend

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.contract.aws.conftest import Lab, MakeCluster
+from tests.contract.aws.conftest import Lab, MakeCluster, Network
 
 OPERATOR = "arn:aws:iam::123456789012:user/chaosctl-operator"
 ADMIN = "arn:aws:iam::123456789012:role/team/admin"
@@ -128,8 +128,13 @@ def test_an_unknown_policy_is_refused(eks: Any) -> None:
         )
 
 
-def test_the_creator_is_administrator_when_asked_for(lab: Lab, make_cluster: MakeCluster) -> None:
-    make_cluster(accessConfig={"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True})
+def test_the_creator_is_administrator_when_asked_for(lab: Lab, network: Network) -> None:
+    lab.operator("eks").create_cluster(
+        name="demo",
+        roleArn="arn:aws:iam::123456789012:role/cluster",
+        resourcesVpcConfig={"subnetIds": network.subnets},
+        accessConfig={"authenticationMode": "API"},
+    )
     of_entry = {"clusterName": "demo", "principalArn": OPERATOR}
     policies = lab.client("eks").list_associated_access_policies(**of_entry)["associatedAccessPolicies"]
     assert [policy["policyArn"] for policy in policies] == [POLICIES + "AmazonEKSClusterAdminPolicy"]

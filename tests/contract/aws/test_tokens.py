@@ -25,9 +25,9 @@ def token(
 ) -> str:
     session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], key.get("SessionToken"), REGION)
     sts = session.client("sts")
-    signer = RequestSigner(
-        sts.meta.service_model.service_id, REGION, "sts", "v4", session.get_credentials(), session.events
-    )
+    credentials = session.get_credentials()
+    assert credentials is not None
+    signer = RequestSigner(sts.meta.service_model.service_id, REGION, "sts", "v4", credentials, session.events)
     request = {
         "method": "GET",
         "url": f"{url}/?Action=GetCallerIdentity&Version=2011-06-15",
@@ -168,7 +168,7 @@ def test_a_removed_entry_shuts_the_door(lab: Lab, cluster: Any) -> None:
 
 
 def test_a_presigned_identity_is_verified(lab: Lab) -> None:
-    url = lab.client("sts").generate_presigned_url("get_caller_identity", HttpMethod="GET")
+    url = lab.operator("sts").generate_presigned_url("get_caller_identity", HttpMethod="GET")
     with urllib.request.urlopen(url) as answer:
         result = json.load(answer)["GetCallerIdentityResponse"]["GetCallerIdentityResult"]
     assert result["Arn"] == OPERATOR

@@ -50,6 +50,10 @@ class ApiServer(Api):
         version = body.get("metadata", {}).pop("resourceVersion", None)
         if version not in (None, held["metadata"]["resourceVersion"]):
             raise ApiError(409, "Conflict", path)
+        if "conditions" in body.get("status", {}):  # merged by type, as a strategic merge patch is
+            types = {condition["type"] for condition in body["status"]["conditions"]}
+            kept = [condition for condition in held["status"]["conditions"] if condition["type"] not in types]
+            body["status"]["conditions"] = kept + body["status"]["conditions"]
         return {**held, **body, "metadata": {**held["metadata"], **body.get("metadata", {})}}
 
     def put(self, path: str, obj: dict[str, Any]) -> dict[str, Any]:

@@ -198,7 +198,9 @@ def test_a_pod_that_ends_is_deregistered(deployed: World) -> None:
     put_pod(deployed, containers_ready=True)
     deployed.settle()
     pod = deployed.server.objects[POD_PATH]
-    deployed.server.put(POD_PATH, {**pod, "metadata": {**pod["metadata"], "deletionTimestamp": "now", "finalizers": ["x"]}})
+    deployed.server.put(
+        POD_PATH, {**pod, "metadata": {**pod["metadata"], "deletionTimestamp": "now", "finalizers": ["x"]}}
+    )
     deployed.settle()
     assert targets(deployed) == []
 

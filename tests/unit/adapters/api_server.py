@@ -53,7 +53,9 @@ class Handler(BaseHTTPRequestHandler):
         query = {k: v[0] for k, v in parse_qs(url.query, keep_blank_values=True).items()}
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
-        self.server.requests.append((self.command, url.path, query, body, {k.lower(): v for k, v in self.headers.items()}))
+        self.server.requests.append(
+            (self.command, url.path, query, body, {k.lower(): v for k, v in self.headers.items()})
+        )
         if refused := self.server.refuse.get((self.command, url.path)):
             return self.answer(*refused)
         if query.get("watch"):

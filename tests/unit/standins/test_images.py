@@ -99,9 +99,13 @@ def test_the_interpreter_runs_from_its_layers(tmp_path: Path) -> None:
     _, controller = images.python_images()
     for layer in controller.layers:
         _unpack(layer, tmp_path)
-    inside = {key: value.replace("/usr/local", f"{tmp_path}/usr/local") for key, value in controller.environment.items()}
+    inside = {
+        key: value.replace("/usr/local", f"{tmp_path}/usr/local") for key, value in controller.environment.items()
+    }
     inside["PYTHONPATH"] = f"{tmp_path}/app"
-    code = "import ssl, chaosctl.lab.standins.controller.__main__ as m, botocore; print(botocore.__file__, ssl.__file__)"
+    code = (
+        "import ssl, chaosctl.lab.standins.controller.__main__ as m, botocore; print(botocore.__file__, ssl.__file__)"
+    )
     printed = process.run([f"{tmp_path}{python_runtime.PROGRAM}", "-S", "-c", code], env=inside).stdout
     assert printed.split() == [
         f"{tmp_path}/app/botocore/__init__.py",
@@ -117,7 +121,9 @@ def _unpack(layer: Layer, root: Path) -> None:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         content = entry.content
-        path.write_bytes(content if isinstance(content, bytes) else content.read_bytes() if isinstance(content, Path) else content())
+        path.write_bytes(
+            content if isinstance(content, bytes) else content.read_bytes() if isinstance(content, Path) else content()
+        )
         path.chmod(entry.mode)
 
 

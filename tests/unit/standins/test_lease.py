@@ -30,7 +30,7 @@ class OneLease(Api):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(lease.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("chaosctl.lab.standins.controller.lease.time.monotonic", lambda: now[0])
     return now
 
 

@@ -21,7 +21,11 @@ def test_names_differ_between_clusters() -> None:
 
 def test_defaults() -> None:
     stack = built()
-    assert (stack.scheme, stack.inbound_cidrs, stack.id) == ("internal", ("0.0.0.0/0",), "chaotic-backend/chaotic-backend")
+    assert (stack.scheme, stack.inbound_cidrs, stack.id) == (
+        "internal",
+        ("0.0.0.0/0",),
+        "chaotic-backend/chaotic-backend",
+    )
     assert [(listener.protocol, listener.port) for listener in stack.listeners] == [("HTTP", 80)]
     assert stack.target_groups[0].check["HealthCheckIntervalSeconds"] == 15
 
@@ -110,7 +114,9 @@ def test_https_needs_a_certificate() -> None:
         built({"listen-ports": '[{"HTTPS": 443}]'})
 
 
-@pytest.mark.parametrize(("service", "port"), [("other", {"number": 80}), ("app", {"number": 81}), ("app", {"name": "x"})])
+@pytest.mark.parametrize(
+    ("service", "port"), [("other", {"number": 80}), ("app", {"number": 81}), ("app", {"name": "x"})]
+)
 def test_a_service_that_is_not_there(service: str, port: dict[str, object]) -> None:
     with pytest.raises(model.BadIngress, match=f"the service {service}"):
         built(defaultBackend={"service": {"name": service, "port": port}})

@@ -40,7 +40,8 @@ def _launch_template_tags() -> None:
 def _rule_descriptions() -> None:
     # A rule that names a group instead of addresses loses its description: every plan wants a change.
     def description(self: SecurityGroupRule) -> str | None:
-        return self.ip_range.get("Description") or self.source_group.get("Description")
+        text: str | None = self.ip_range.get("Description") or self.source_group.get("Description")
+        return text
 
     SecurityGroupRule.description = property(description)
 
@@ -51,7 +52,10 @@ def _gateway_endpoints() -> None:
 
     def delete_vpc_endpoints(self: EC2Backend, vpce_ids: list[str] | None = None) -> None:
         for endpoint in map(self.vpc_end_points.get, vpce_ids or []):
-            if endpoint is not None and endpoint.vpc_endpoint_type.lower() == "gateway":
+            if endpoint is None:
+                continue
+            endpoint.vpc_endpoint_type = endpoint.vpc_endpoint_type or "Gateway"  # AWS's default
+            if endpoint.vpc_endpoint_type == "Gateway":
                 _delete_routes(self, endpoint)
         delete(self, vpce_ids)
 

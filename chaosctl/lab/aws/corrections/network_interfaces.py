@@ -7,12 +7,12 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 from typing import Any
 
+from moto.core.responses import ActionResult
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface, NetworkInterfaceBackend
 from moto.ec2.models.instances import Instance
 from moto.ec2.models.subnets import Subnet
 from moto.ec2.responses.elastic_network_interfaces import ElasticNetworkInterfaces
-from moto.core.responses import ActionResult
 
 from .. import addressing
 

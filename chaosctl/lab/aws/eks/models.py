@@ -37,7 +37,7 @@ class Update:
         self.pending_on = pending_on
 
 
-class LabCluster(base.Cluster):  # type: ignore[misc]
+class LabCluster(base.Cluster):
     """A cluster: CREATING until its control plane was observed, DELETING until it is gone."""
 
     def __init__(self, backend: LabEKSBackend, options: dict[str, Any], **given: Any) -> None:
@@ -47,9 +47,7 @@ class LabCluster(base.Cluster):  # type: ignore[misc]
         self.hex_id = uuid.uuid4().hex.upper()
         self.version = given.get("version") or DEFAULT_VERSION
         self.platform_version = self.platformVersion = "eks.1"
-        self.identity = {
-            "oidc": {"issuer": f"https://oidc.eks.{backend.region_name}.amazonaws.com/id/{self.hex_id}"}
-        }
+        self.identity = {"oidc": {"issuer": f"https://oidc.eks.{backend.region_name}.amazonaws.com/id/{self.hex_id}"}}
         self.status = "CREATING"
         self.endpoint: str | None = None
         self.certificate_authority: dict[str, str] = {}
@@ -156,7 +154,7 @@ def log_setup(enabled: frozenset[str]) -> dict[str, Any]:
     return {"clusterLogging": [group for group in groups if group["types"]]}
 
 
-class LabEKSBackend(base.EKSBackend):  # type: ignore[misc]
+class LabEKSBackend(base.EKSBackend):
     """moto's EKS of one region, with desired state in place of instant success."""
 
     clusters: dict[str, LabCluster]
@@ -176,9 +174,7 @@ class LabEKSBackend(base.EKSBackend):  # type: ignore[misc]
         """CreateCluster; `options` are the members that moto's own class does not know."""
         name = given["name"]
         if name in self.clusters or self._name_taken_elsewhere(name):
-            raise ResourceInUseException(
-                clusterName=name, message=base.CLUSTER_EXISTS_MSG.format(clusterName=name)
-            )
+            raise ResourceInUseException(clusterName=name, message=base.CLUSTER_EXISTS_MSG.format(clusterName=name))
         base.validate_role_arn(given["role_arn"])
         if (given.get("version") or DEFAULT_VERSION) not in KUBERNETES:
             raise InvalidParameterException(
@@ -202,9 +198,7 @@ class LabEKSBackend(base.EKSBackend):  # type: ignore[misc]
         found = {subnet.id: subnet for subnet in self.ec2.describe_subnets() if subnet.id in subnet_ids}
         missing = [subnet_id for subnet_id in subnet_ids if subnet_id not in found]
         if missing:
-            raise InvalidParameterException(
-                clusterName=cluster, message=f"The subnet ID '{missing[0]}' does not exist"
-            )
+            raise InvalidParameterException(clusterName=cluster, message=f"The subnet ID '{missing[0]}' does not exist")
         if len({subnet.availability_zone for subnet in found.values()}) < 2:
             raise InvalidParameterException(
                 clusterName=cluster, message="Subnets specified must be in at least two different AZs"
@@ -230,7 +224,7 @@ class LabEKSBackend(base.EKSBackend):  # type: ignore[misc]
 
     def delete_cluster(self, name: str) -> LabCluster:
         """DeleteCluster: it stays, DELETING, until the reconciler says that it is gone."""
-        cluster = self.describe_cluster(name)
+        cluster: LabCluster = self.describe_cluster(name)
         if cluster.deletion_protection:
             raise InvalidRequestException(
                 clusterName=name, message=f"Cluster {name} has deletion protection enabled; disable it first"
@@ -256,9 +250,7 @@ class LabEKSBackend(base.EKSBackend):  # type: ignore[misc]
         """The cluster, or the error that EKS answers while it is not ACTIVE."""
         cluster: LabCluster = self.describe_cluster(name)
         if not cluster.is_active:
-            raise InvalidRequestException(
-                clusterName=name, message=base.CLUSTER_NOT_READY_MSG.format(clusterName=name)
-            )
+            raise InvalidRequestException(clusterName=name, message=base.CLUSTER_NOT_READY_MSG.format(clusterName=name))
         return cluster
 
     # --- node groups

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MERGED = ("BlockDeviceMappings", "MetadataOptions", "Monitoring", "SecurityGroupIds", "TagSpecifications", "UserData")
 
 
-class LabNodegroup(base.Nodegroup):  # type: ignore[misc]
+class LabNodegroup(base.Nodegroup):
     """A node group: CREATING until as many nodes are ready as it desires, DELETING until they are gone."""
 
     def __init__(self, backend: LabEKSBackend, cluster: LabCluster, options: dict[str, Any], **given: Any) -> None:
@@ -37,7 +37,7 @@ class LabNodegroup(base.Nodegroup):  # type: ignore[misc]
         self.disk_size = None if given.get("launch_template") else given.get("disk_size") or 20
         self.update_config = options.get("updateConfig") or {"maxUnavailable": 1}
         self.node_repair_config = options.get("nodeRepairConfig")
-        self.health = {"issues": []}
+        self.health: dict[str, Any] = {"issues": []}
         self.asg_name = f"eks-{self.nodegroup_name}-{self.uuid}"
         self.template_name = f"eks-{self.uuid}"
         self.resources = {"autoScalingGroups": [{"name": self.asg_name}]}

@@ -26,7 +26,7 @@ UPDATE_KINDS = {  # member of UpdateClusterConfig -> (attribute of the cluster, 
 }
 
 
-class LabEKSResponse(EKSResponse):  # type: ignore[misc]
+class LabEKSResponse(EKSResponse):
     """One method for each operation, named as botocore names it."""
 
     eks_backend: LabEKSBackend
@@ -242,7 +242,8 @@ class LabEKSResponse(EKSResponse):  # type: ignore[misc]
         cluster, principal = self._cluster, self._get_param("principalArn")
         if cluster.access_config["authenticationMode"] == "CONFIG_MAP":
             raise InvalidParameterException(
-                clusterName=cluster.name, message="The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP]"
+                clusterName=cluster.name,
+                message="The cluster's authentication mode must be API or API_AND_CONFIG_MAP",
             )
         if principal in cluster.access_entries:
             raise ResourceInUseException(
@@ -263,9 +264,7 @@ class LabEKSResponse(EKSResponse):  # type: ignore[misc]
 
     def _entry(self) -> AccessEntry:
         principal = unquote(self._get_param("principalArn"))
-        entry: AccessEntry = self.eks_backend.find(
-            self._get_param("name"), "access_entries", principal, "access entry"
-        )
+        entry: AccessEntry = self.eks_backend.find(self._get_param("name"), "access_entries", principal, "access entry")
         return entry
 
     def describe_access_entry(self) -> ActionResult:

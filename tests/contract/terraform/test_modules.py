@@ -1,0 +1,94 @@
+"""terraform/ against Terraform itself: format, validity, its own tests. Without Terraform this fails and says why."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from chaosctl import config
+from chaosctl.adapters import process
+from chaosctl.config import InfraSettings, Settings, ToolboxSettings
+from chaosctl.events import ignore
+from chaosctl.toolbox import Toolbox, providers
+
+ROOTS = ("terraform", "terraform/bootstrap")
+SET_BY_STAGES = {"region", "environment", "cluster_name", "namespace"}
+NOT_TERRAFORMS = {"deletion_protection"}
+
+
+class Terraform:
+    """Terraform on copies of the modules, with providers from where the product takes them."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.program = Toolbox(config.cache_dir(), ToolboxSettings(), ignore).ensure("terraform")["terraform"]
+        self.env: Mapping[str, str] = {
+            "TF_CLI_CONFIG_FILE": str(providers.cli_config(home)),
+            "TF_IN_AUTOMATION": "1",
+            "CHECKPOINT_DISABLE": "1",
+            "AWS_REGION": "us-west-2",
+        }
+        shutil.copytree(config.asset("terraform"), home / "terraform", ignore=shutil.ignore_patterns(".terraform"))
+
+    def __call__(self, root: str, *words: str) -> str:
+        return process.run([self.program, *words], cwd=self.home / root, env=self.env).stdout
+
+
+@pytest.fixture(scope="module")
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    ready = Terraform(tmp_path_factory.mktemp("terraform"))
+    for root in ROOTS:
+        ready(root, "init", "-backend=false", "-lockfile=readonly", "-input=false")
+    return ready
+
+
+def test_files_are_formatted(terraform: Terraform) -> None:
+    assert terraform("terraform", "fmt", "-check", "-recursive") == ""
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_modules_are_valid(terraform: Terraform, root: str) -> None:
+    assert json.loads(terraform(root, "validate", "-json"))["valid"]
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_their_own_tests_pass(terraform: Terraform, root: str) -> None:
+    last = json.loads(terraform(root, "test", "-json").splitlines()[-1])
+    assert last["test_summary"]["status"] == "pass" and last["test_summary"]["passed"] > 0
+
+
+def test_the_lock_file_knows_every_platform() -> None:
+    for root in ROOTS:
+        text = (config.asset("terraform").parent / root / ".terraform.lock.hcl").read_text()
+        assert text.count('"zh:') == 15 and text.count('"h1:') >= 1
+
+
+def defaults(terraform: Terraform) -> dict[str, object]:
+    """Default of each variable as Terraform sees it; asked through the console, which knows the types."""
+    names = [*InfraSettings.model_fields, *SET_BY_STAGES]
+    wanted = [name for name in names if name not in NOT_TERRAFORMS | {"public_access_cidrs"}]
+    question = f"jsonencode({{{', '.join(f'{name} = var.{name}' for name in wanted)}}})\n"
+    done = process.run(
+        [terraform.program, "console", "-var", 'public_access_cidrs=["203.0.113.7/32"]'],
+        cwd=terraform.home / "console",
+        env=terraform.env,
+        stdin=question,
+    )
+    answer: dict[str, object] = json.loads(json.loads(done.stdout.strip().splitlines()[-1]))
+    return answer
+
+
+def test_settings_and_variables_have_the_same_names_and_defaults(terraform: Terraform) -> None:
+    # Only the variables: a console over the whole module would want its backend.
+    console = terraform.home / "console"
+    console.mkdir()
+    text = (terraform.home / "terraform/variables.tf").read_text()
+    (console / "variables.tf").write_text(text + "\nlocals {\n  addon_names = []\n}\n")
+    settings = Settings()
+    expected = settings.infra.model_dump(exclude={*NOT_TERRAFORMS, "public_access_cidrs"})
+    expected |= {name: getattr(settings, name) for name in SET_BY_STAGES}
+    assert defaults(terraform) == expected

@@ -1,0 +1,72 @@
+"""A web server for unit tests: answers by path, and can misbehave."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+HEALTHY: dict[str, Any] = {
+    "/": {"service": "chaotic-backend", "status": "running"},
+    "/health/live": {"status": "alive"},
+    "/health/ready": {"status": "ready"},
+    "/probe/data": {"users": [{"id": 1}]},
+}
+
+
+class Web(ThreadingHTTPServer):
+    """`answers` by path: an object (sent as JSON with 200), or (status, bytes). `connections` counts them."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers: dict[str, Any] = dict(HEALTHY)
+        self.delay = 0.0
+        self.hang_up_after = 0  # close each connection, without saying so, after that many answers
+        self.connections = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Web
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections += 1
+        self.answered = 0
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        time.sleep(self.server.delay)
+        answer = self.server.answers.get(self.path, (404, b"{}"))
+        status, body = answer if isinstance(answer, tuple) else (200, json.dumps(answer).encode())
+        self.send_response(status)
+        self.send_header("Server-Name", "test")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.answered += 1
+        if self.answered == self.server.hang_up_after:
+            self.close_connection = True
+
+
+@contextmanager
+def web_server() -> Iterator[Web]:
+    server = Web()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from chaosctl.chaos.experiment import Aim
+from chaosctl.chaos.result import Result
+from chaosctl.chaos.runner import run
+from chaosctl.chaos.verdict import Verdict
+from chaosctl.errors import UsageProblem
+from chaosctl.report.journal import Journal
+from chaosctl.report.summary import summarize
+from tests.unit.chaos.fakes import cluster_of, experiment, world
+
+
+@pytest.fixture
+def journalled(tmp_path: Path) -> tuple[Result, list[bytes]]:
+    cluster = cluster_of(6)
+    with Journal(tmp_path / "run") as journal:
+        made = world(cluster, tmp_path, interrupt=threading.Event())
+        object.__setattr__(made, "emit", journal.emit)
+        result = run(experiment(cluster, Aim(seed=3, count=2)), made)
+    return result, journal.path.read_bytes().splitlines(keepends=True)
+
+
+def test_the_journal_alone_gives_the_same_result(journalled: tuple[Result, list[bytes]]) -> None:
+    result, lines = journalled
+    assert result.verdict is Verdict.PASS
+    assert summarize(lines) == result
+
+
+def test_a_journal_that_was_cut_anywhere_never_passes(journalled: tuple[Result, list[bytes]]) -> None:
+    _, lines = journalled
+    for end in range(1, len(lines) - 2):
+        cut = [*lines[:end], lines[end][: len(lines[end]) // 2]]
+        assert summarize(cut).verdict is not Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{}\n", b"nothing", b'{"type": "Ended", "at": 1, "verdict": "", "reasons": []}\n']
+)
+def test_what_is_no_journal_is_said_to_be_none(text: bytes) -> None:
+    with pytest.raises(UsageProblem) as problem:
+        summarize(text.splitlines(keepends=True))
+    assert problem.value.code == "CHAOS-NO-JOURNAL"

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from chaosctl.chaos.undo import UndoLog
+from chaosctl.errors import StageFailed, Unreachable
+
+
+def test_an_entry_is_synced_with_its_directory_before_write_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: kinds.append("dir" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file"))
+    UndoLog(tmp_path / "undo").write("cordon", "c1", {"node": "a"})
+    assert kinds == ["file", "dir"]
+
+
+def test_what_is_left_is_put_back_newest_first_and_removed(tmp_path: Path) -> None:
+    log, undone = UndoLog(tmp_path), list[object]()
+
+    def uncordon(data: Mapping[str, object]) -> str:
+        undone.append(data["node"])
+        return "uncordoned"
+
+    for node in ("a", "b"):
+        log.write("cordon", "c1", {"node": node})
+    lines = log.put_back("c1", {"cordon": uncordon})
+    assert undone == ["b", "a"]
+    assert lines == ["cordon: uncordoned"] * 2
+    assert not log.left()
+
+
+def test_an_entry_stays_when_it_cannot_be_put_back(tmp_path: Path) -> None:
+    log = UndoLog(tmp_path)
+    log.write("cordon", "c1", {})
+
+    def fail(data: object) -> str:
+        raise Unreachable("no answer", code="KUBE-UNREACHABLE")
+
+    with pytest.raises(Unreachable):
+        log.put_back("c1", {"cordon": fail})
+    assert len(log.left()) == 1
+
+
+def test_an_entry_for_a_cluster_that_is_gone_is_dropped_untouched(tmp_path: Path) -> None:
+    log = UndoLog(tmp_path)
+    log.write("cordon", "old", {})
+    assert "is gone" in log.put_back("new", {})[0]
+    assert not log.left()
+
+
+def test_half_a_file_of_a_killed_run_is_no_entry(tmp_path: Path) -> None:
+    (tmp_path / "1-1.undo.new").write_text('{"format"')
+    assert UndoLog(tmp_path).left() == ()
+
+
+def test_an_entry_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "1-1.undo.json").write_text("{")
+    with pytest.raises(StageFailed, match="CHAOS-UNDO-UNREADABLE") as error:
+        UndoLog(tmp_path).left()
+    assert "1-1.undo.json" in error.value.why

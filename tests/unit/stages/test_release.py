@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chaosctl.adapters.helm import Release
+from chaosctl.events import Event, Warned
+from chaosctl.stages.release import Installed, converge
+from chaosctl.target import ChartSource
+from tests.unit.stages.fakes import FakeKube
+
+MANIFEST = "kind: Service\napiVersion: v1\nmetadata: {name: web}\nspec: {port: 80}\n"
+RELEASE = Release("web", "shop", 1, "deployed", MANIFEST, "[]")
+
+
+class FakeHelm:
+    def __init__(self, current: Release | None, wanted: Release = RELEASE) -> None:
+        self.current, self.wanted = current, wanted
+        self.did: list[str] = []
+
+    def release(self, name: str, namespace: str) -> Release | None:
+        return self.current
+
+    def preview(self, *_: Any) -> Release:
+        return self.wanted
+
+    def install(self, *_: Any) -> Release:
+        self.did.append("install")
+        self.current = replace(self.wanted, revision=(self.current.revision if self.current else 0) + 1)
+        return self.current
+
+    def recover(self, stuck: Release) -> str:
+        self.did.append("recover")
+        self.current = None
+        return "uninstalled"
+
+
+@pytest.fixture
+def kube() -> FakeKube:
+    kube = FakeKube()
+    kube.objects["/api/v1/namespaces/shop/services/web"] = {
+        "kind": "Service",
+        "apiVersion": "v1",
+        "metadata": {
+            "name": "web",
+            "namespace": "shop",
+            "resourceVersion": "9",
+            "managedFields": [],
+            "labels": {"app.kubernetes.io/managed-by": "Helm"},
+            "annotations": {"meta.helm.sh/release-name": "web", "meta.helm.sh/release-namespace": "shop"},
+        },
+        "spec": {"port": 80, "clusterIP": "172.20.0.9"},
+        "status": {"x": 1},
+    }
+    return kube
+
+
+def run(helm: FakeHelm, kube: FakeKube, events: list[Event] | None = None) -> Installed:
+    said = [] if events is None else events
+    return converge(helm, kube, "web", "shop", ChartSource("web"), {}, said.append)  # type: ignore[arg-type]
+
+
+def test_nothing_installed_yet(kube: FakeKube) -> None:
+    installed = run(FakeHelm(None), kube)
+    assert (installed.changed, installed.first, installed.release.revision) == (True, True, 1)
+
+
+def test_the_second_run_makes_no_revision(kube: FakeKube) -> None:
+    helm = FakeHelm(RELEASE)
+    assert not run(helm, kube).changed
+    assert helm.did == []
+
+
+@pytest.mark.parametrize("change", [{"manifest": "kind: Other\n"}, {"hooks": '["x"]'}])
+def test_what_would_render_differently_is_upgraded(kube: FakeKube, change: dict[str, str]) -> None:
+    helm = FakeHelm(RELEASE, replace(RELEASE, **change))  # type: ignore[arg-type]
+    installed = run(helm, kube)
+    assert (installed.changed, installed.first) == (True, False)
+
+
+def test_an_object_that_somebody_deleted_comes_back(kube: FakeKube) -> None:
+    kube.objects.clear()
+    assert run(FakeHelm(RELEASE), kube).changed
+
+
+def test_an_object_that_somebody_edited_is_put_right(kube: FakeKube) -> None:
+    kube.objects["/api/v1/namespaces/shop/services/web"]["spec"]["port"] = 81
+    assert run(FakeHelm(RELEASE), kube).changed
+
+
+def test_a_failed_release_is_installed_again(kube: FakeKube) -> None:
+    assert run(FakeHelm(replace(RELEASE, status="failed")), kube).changed
+
+
+def test_a_stuck_release_is_freed_and_said_so(kube: FakeKube) -> None:
+    helm, events = FakeHelm(replace(RELEASE, status="pending-install")), list[Event]()
+    run(helm, kube, events)
+    assert helm.did == ["recover", "install"]
+    assert any(isinstance(e, Warned) and "pending-install" in e.text for e in events)

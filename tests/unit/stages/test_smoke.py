@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaosctl.config import SmokeSettings
+from chaosctl.errors import CheckFailed, ExitStatus
+from chaosctl.events import ignore
+from chaosctl.stages.smoke import SmokeResult, measure, percentile
+from tests.unit.adapters.web_server import Web, web_server
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with web_server() as server:
+        yield server
+
+
+def check(web: Web, **settings: float) -> SmokeResult:
+    return measure(web.url, SmokeSettings(requests=8, **settings), ignore)  # type: ignore[arg-type]
+
+
+def test_a_healthy_backend_passes(web: Web) -> None:
+    result = check(web)
+    assert result.problems == []
+    assert result.latency.requests == 8
+    assert 0 < result.latency.p50_ms <= result.latency.p95_ms <= result.latency.p99_ms
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ((500, b"{}"), "status 500"),
+        ((200, b"<html>"), "not JSON"),
+        ((200, b"[]"), "not a JSON object"),
+        ({"other": 1}, "lacks users"),
+    ],
+)
+def test_a_wrong_answer_is_told(web: Web, answer: object, problem: str) -> None:
+    web.answers["/probe/data"] = answer
+    assert any(p.startswith("/probe/data") and problem in p for p in check(web).problems)
+
+
+def test_errors_while_timing_count(web: Web) -> None:
+    web.answers["/probe/data"] = (503, b"{}")
+    assert check(web).latency.failed == 2
+
+
+def test_the_limit_is_for_the_p95(web: Web) -> None:
+    web.delay = 0.02
+    assert "the limit is 10 ms" in check(web, limit_ms=10).problems[0]
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(CheckFailed) as caught:
+        measure("http://127.0.0.1:9", SmokeSettings(), ignore)
+    assert (caught.value.code, caught.value.status) == ("SMOKE-NO-ANSWER", ExitStatus.CHECK_FAILED)
+
+
+def test_percentiles_are_by_nearest_rank() -> None:
+    values = [float(i) for i in range(1, 101)]
+    assert [percentile(values, p) for p in (0, 50, 95, 99, 100)] == [1, 50, 95, 99, 100]
+    assert percentile([], 50) == 0
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.integers(1, 100))
+def test_a_percentile_is_one_of_the_values_and_bounds_its_share(values: list[float], percent: int) -> None:
+    values.sort()
+    found = percentile(values, percent)
+    assert found in values
+    assert sum(v <= found for v in values) * 100 >= percent * len(values)
