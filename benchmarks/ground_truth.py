@@ -74,7 +74,7 @@ def measure(outages: int, rate: float, seed: int) -> tuple[Heard, Truth]:
 
 
 def _errors(truth: Truth, found: tuple[Outage, ...]) -> dict[str, object]:
-    """Errors of the durations in milliseconds. An outage in which a request went well at its edge may be found in two."""
+    """Errors of the durations in milliseconds. A request that goes well at its edge makes an outage come in pieces."""
     matches = [[o for o in found if o.begin < end and o.end > begin] for _, begin, end in truth]
     pairs = [
         (kind, 1000 * abs(m[-1].end - m[0].begin - (end - begin)))

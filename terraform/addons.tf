@@ -80,10 +80,10 @@ resource "aws_eks_addon" "on_nodes" {
     }
   }
 
-  # Log groups first: the agent would make them without retention.
+  # Log groups first: the agent would make them without retention. The nodes are made at the same time: until they are
+  # there an add-on is DEGRADED, which the provider waits through, and its pods start with the first node.
   depends_on = [
     aws_cloudwatch_log_group.containers,
-    aws_eks_node_group.main,
     aws_iam_role_policy_attachment.pod,
   ]
 }

@@ -131,7 +131,6 @@ class Terraform:
             "TF_IN_AUTOMATION": "1",
             "TF_INPUT": "0",
             "TF_LOG": "",
-            "TF_STATE_PERSIST_INTERVAL": "5",  # seconds of work that are forgotten when it is killed, instead of 20
             "TF_WORKSPACE": "",
         }
         # What the user set for other projects must not change this one; and it may point to a file that is not there.

@@ -151,9 +151,16 @@ def repeat(aim: Aim, words: Sequence[str]) -> str:
     `words` are those given after `chaosctl chaos`. A plan names pods that are dead now, so its choice is spelt out.
     """
     if any(word.startswith("--plan") for word in words):
-        words = ["--kill-pods", "--count", str(aim.count), *_flags(aim)]
+        words = ["--kill-pods", "--count", str(aim.count), *_flags(aim), *_without_plan(words)]
     seed = [] if any(word.startswith("--seed") for word in words) else ["--seed", str(aim.seed)]
     return shlex.join(["chaosctl", "chaos", *words, *seed])
+
+
+def _without_plan(words: Sequence[str]) -> list[str]:
+    """The words beside those that the plan decides, which are spelt out."""
+    kept = [w for w, before in zip(words, ["", *words], strict=False) if before != "--plan"]
+    spelt_out = ("--plan", "--kill-pods", "--force", "--evict", "--yes-really", "--ignore-pdb")
+    return [w for w in kept if not w.startswith(spelt_out)]
 
 
 def _flags(aim: Aim) -> list[str]:

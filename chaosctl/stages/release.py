@@ -11,6 +11,7 @@ from chaosctl.adapters.kube import Kube, Object
 from chaosctl.errors import StageFailed
 from chaosctl.events import Emit, Step, Warned
 from chaosctl.target import ChartSource
+from chaosctl.waiting import heartbeat
 
 HELM_MANAGER = "helm"  # field manager under which Helm 4 applies
 
@@ -30,14 +31,16 @@ def converge(
     """Install or upgrade the release unless it is exactly what it would become; a stuck one is freed first."""
     current = _freed(helm, helm.release(name, namespace), emit)
     if current and current.status == "deployed":
-        wanted = helm.preview(name, namespace, chart, values)
+        with heartbeat(f"helm to render {name}", emit):
+            wanted = helm.preview(name, namespace, chart, values)
         if reason := _difference(kube, current, wanted):
             emit(Step(f"upgrading {name}: {reason}"))
         else:
             return Installed(current, changed=False, first=False)
     else:
         emit(Step(f"installing {name}"))
-    return Installed(helm.install(name, namespace, chart, values), changed=True, first=current is None)
+    with heartbeat(f"helm to install {name}", emit):
+        return Installed(helm.install(name, namespace, chart, values), changed=True, first=current is None)
 
 
 def _freed(helm: Helm, current: Release | None, emit: Emit) -> Release | None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,11 +15,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from chaosctl import config
 from chaosctl.events import ignore
@@ -66,6 +72,8 @@ class FakeStore:
     rules: tuple[Rule, ...] = ()
     delay: int = 3
     port: int = 80
+    protocol: str = "HTTP"
+    certificates: tuple[str, ...] = ()
     present: bool = True
     health: dict[int, tuple[str, str, str]] = field(default_factory=dict)
     state: tuple[str, str] = ("provisioning", "")
@@ -74,7 +82,8 @@ class FakeStore:
         return [TargetGroup(GROUP, "app", VPC, "HTTP", 8080, CHECK, self.delay, {}, self.targets)]
 
     def load_balancers(self) -> Sequence[LoadBalancer]:
-        listener = Listener(BALANCER + "/80", self.port, "HTTP", (*self.rules, FORWARD))
+        rules = (*self.rules, FORWARD)
+        listener = Listener(BALANCER + "/80", self.port, self.protocol, rules, self.certificates)
         inbound = (("0.0.0.0/0", self.port),)
         made = LoadBalancer(BALANCER, "web", NAME, VPC, "internet-facing", {}, (listener,), inbound)
         return [made] if self.present else []
@@ -340,6 +349,53 @@ def test_no_targets_is_503_and_a_refusing_one_502(world: World) -> None:
     status, body = world.get()
     assert status == 502
     assert "502 Bad Gateway" in body
+
+
+def test_a_target_that_does_not_answer_is_504_after_ten_seconds(world: World) -> None:
+    # Packets to an address that nobody has, routed to lo, are lost without a word.
+    netns = world.layout.vpc_netns(VPC)
+    subprocess.run(_nsenter(netns, "ip", "route", "add", "10.9.9.0/24", "dev", "lo"), check=True)
+    world.store.targets = (RegisteredTarget("10.9.9.9", 80),)
+    world.until(lambda: 80 in world.store.health)
+    began = time.monotonic()
+    connection = http.client.HTTPConnection(world.address, 80, timeout=15)
+    connection.request("GET", "/")
+    assert connection.getresponse().status == 504
+    assert 9.5 < time.monotonic() - began < 11
+    connection.close()
+    world.until(lambda: world.store.health[80][1] == "Target.Timeout")
+
+
+def test_tls_with_certificates_by_name_and_http2(world: World) -> None:
+    world.store.protocol, world.store.port = "HTTPS", 443
+    world.store.certificates = (_certificate("a.example"), _certificate("b.example"))
+    world.until(lambda: world.store.state[0] == "active")
+    assert _tls(world.address, "a.example") == ("a.example", "h2")
+    assert _tls(world.address, "b.example") == ("b.example", "h2")
+    assert _tls(world.address, "c.example") == ("a.example", "h2")
+
+
+def _certificate(name: str) -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(subject, subject, key.public_key(), 1, now, now + timedelta(days=1))
+    signed = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return (signed + private).decode()
+
+
+def _tls(address: str, name: str) -> tuple[str, str | None]:
+    """Common name of the certificate that a client asking for `name` gets, and the protocol."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with socket.create_connection((address, 443)) as raw, context.wrap_socket(raw, server_hostname=name) as wrapped:
+        certificate = x509.load_der_x509_certificate(wrapped.getpeercert(binary_form=True) or b"")
+        common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+        return str(common), wrapped.selected_alpn_protocol()
 
 
 def test_a_draining_target_finishes_its_requests_and_gets_no_more(serving: World) -> None:

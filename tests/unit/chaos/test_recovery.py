@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chaosctl.chaos.cluster import PodState, TargetState
+from chaosctl.chaos.experiment import Victim
+from chaosctl.chaos.recovery import Recovery
+from chaosctl.chaos.requests import NEW, Request
+from tests.unit.chaos.fakes import pod
+
+OLD, VICTIM = PodState.of(pod("web-1")), PodState.of(pod("web-2"))
+NEXT = PodState.of(pod("web-3"))
+
+
+def healthy(*pods: PodState) -> tuple[TargetState, ...]:
+    return tuple(TargetState(p.ip, 3000, "healthy") for p in pods)
+
+
+@pytest.fixture
+def killed() -> Recovery:
+    """Two pods, one of which was killed at 10.0; it has not ended."""
+    recovery = Recovery([Victim.of(pod("web-2"))])
+    recovery.pod(1, "ADDED", OLD)
+    recovery.pod(1, "ADDED", VICTIM)
+    recovery.seen_targets(1, healthy(OLD, VICTIM))
+    recovery.begin()
+    recovery.kill(10, VICTIM.uid)
+    return recovery
+
+
+def seconds(recovery: Recovery) -> tuple[float | None, float | None]:
+    clocks = recovery.clocks({NEW: []}, 1, 100)
+    return clocks.replacements, clocks.targets
+
+
+def test_nothing_has_recovered_while_targets_still_show_the_state_before(killed: Recovery) -> None:
+    killed.seen_targets(10.1, healthy(OLD, VICTIM))
+    assert seconds(killed) == (None, None)
+
+
+def test_each_clock_stops_when_its_own_thing_is_back(killed: Recovery) -> None:
+    killed.pod(10.2, "DELETED", VICTIM)
+    killed.pod(11, "ADDED", replace(NEXT, ready=False))
+    killed.seen_targets(12, healthy(OLD, NEXT))
+    killed.pod(13, "MODIFIED", NEXT)
+    assert seconds(killed) == (3, 2)
+    assert killed.replacements()[VICTIM.uid] == NEXT
+
+
+def test_a_replacement_that_is_lost_again_starts_the_clock_again(killed: Recovery) -> None:
+    killed.pod(11, "ADDED", NEXT)
+    killed.pod(12, "MODIFIED", replace(NEXT, ready=False))
+    assert seconds(killed)[0] is None
+    killed.pod(14, "MODIFIED", NEXT)
+    assert seconds(killed)[0] == 4
+
+
+@pytest.mark.parametrize("stranger", [replace(NEXT, owner_uid="other"), OLD, replace(NEXT, deleting=True)])
+def test_a_pod_of_another_owner_an_old_one_and_an_ending_one_replace_nobody(
+    killed: Recovery, stranger: PodState
+) -> None:
+    killed.pod(11, "ADDED", stranger)
+    assert seconds(killed)[0] is None
+
+
+def test_a_draining_target_does_not_hold_recovery_up_but_an_unhealthy_one_does(killed: Recovery) -> None:
+    killed.pod(11, "DELETED", VICTIM)
+    killed.pod(11, "ADDED", NEXT)
+    draining = TargetState(VICTIM.ip, 3000, "draining")
+    killed.seen_targets(12, (*healthy(OLD), replace(draining, id=NEXT.ip, state="initial"), draining))
+    assert seconds(killed)[1] is None
+    killed.seen_targets(13, (*healthy(OLD, NEXT), draining))
+    assert seconds(killed)[1] == 3
+
+
+def test_an_address_that_the_replacement_took_over_counts_as_its_own(killed: Recovery) -> None:
+    heir = replace(NEXT, ip=VICTIM.ip)
+    killed.pod(11, "DELETED", VICTIM)
+    killed.pod(12, "ADDED", heir)
+    killed.seen_targets(12, healthy(OLD, heir))
+    assert seconds(killed)[1] == 2
+
+
+def test_traffic_that_was_clean_before_the_acknowledgement_gives_a_negative_figure(killed: Recovery) -> None:
+    requests = [Request(NEW, n, round((9.5 + n / 10) * 1e6), 0, 0, "ok" if n else "reset", 0) for n in range(30)]
+    assert killed.clocks({NEW: requests}, 1, 12.5).traffic == pytest.approx(-0.4)
+
+
+def test_traffic_that_was_not_clean_for_long_enough_has_no_figure(killed: Recovery) -> None:
+    requests = [Request(NEW, n, round((10 + n / 10) * 1e6), 0, 0, "reset" if n == 15 else "ok", 0) for n in range(20)]
+    assert killed.clocks({NEW: requests}, 1, 12.0).traffic is None

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaosctl import events
+from chaosctl.adapters.aws import AwsRefused, Cluster
+from chaosctl.adapters.terraform import Applied
+from chaosctl.adapters.terraform_messages import Changes
+from chaosctl.config import InfraSettings, Settings
+from chaosctl.errors import PreconditionFailed
+from chaosctl.stages import infra
+from chaosctl.stages.stage import Context
+from chaosctl.target import Target
+
+
+def refused(code: str) -> AwsRefused:
+    error = AwsRefused("AWS refused a request", code="AWS-REFUSED", why=code)
+    error.aws_code = code
+    return error
+
+
+@dataclass
+class FakeAws:
+    """An account: its state bucket's mark (None: no bucket), and its cluster (None: none) with its node groups."""
+
+    mark: str | None = None
+    cluster_data: dict[str, Any] | None = None
+    groups: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def call(self, service: str, operation: str, **arguments: Any) -> Any:
+        self.asked.append(operation)
+        return getattr(self, operation)(**arguments)
+
+    def get_object(self, **_: Any) -> Any:
+        if self.mark is None:
+            raise refused("NoSuchBucket")
+        if not self.mark:
+            raise refused("NoSuchKey")
+        return {"Body": BytesIO(self.mark.encode())}
+
+    def describe_cluster(self, name: str) -> Any:
+        if self.cluster_data is None:
+            raise refused("ResourceNotFoundException")
+        return {"cluster": self.cluster_data}
+
+    def update_cluster_config(self, name: str, deletionProtection: bool) -> None:
+        assert self.cluster_data is not None
+        self.cluster_data["deletionProtection"] = deletionProtection
+
+    def delete_nodegroup(self, clusterName: str, nodegroupName: str) -> None:
+        self.groups.remove(nodegroupName)
+
+    def delete_cluster(self, name: str) -> None:
+        self.cluster_data = None
+
+    def pages(self, *_: str, **__: str) -> list[str]:
+        return list(self.groups)
+
+    def cluster(self, name: str) -> Cluster | None:
+        return Cluster(name, "", "ACTIVE", "", "", "", "") if self.cluster_data is not None else None
+
+
+@dataclass
+class FakeTerraform:
+    """A module: remembers what it was asked, and has `state`."""
+
+    state: list[str] = field(default_factory=list)
+    applied: list[Mapping[str, Any]] = field(default_factory=list)
+    backends: list[Mapping[str, str] | None] = field(default_factory=list)
+    destroyed: int = 0
+
+    def init(self, backend: Mapping[str, str] | None = None) -> None:
+        self.backends.append(backend)
+
+    def apply(self, variables: Mapping[str, Any]) -> Applied:
+        self.applied.append(variables)
+        return Applied(Changes(added=1), {"vpc_id": "vpc-1"})
+
+    def resources(self) -> list[str]:
+        return self.state
+
+    def destroy(self, variables: Mapping[str, Any]) -> Changes:
+        self.destroyed += 1
+        return Changes(removed=len(self.state))
+
+
+@dataclass
+class World:
+    aws: FakeAws
+    main: FakeTerraform
+    bootstrap: FakeTerraform
+    context: Context
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    target = Target("here", "eu-west-1", {}, {}, "bucket", {"public_access_cidrs": ["127.0.0.0/8"]})
+    context = Context(Settings(), target, events.ignore, lambda *names: {}, tmp_path)
+    world = World(FakeAws(), FakeTerraform(), FakeTerraform(), context)
+    monkeypatch.setattr(infra, "_aws", lambda context: world.aws)
+    monkeypatch.setattr(
+        infra,
+        "_terraform",
+        lambda context, sources, directory: world.bootstrap if sources.name == "bootstrap" else world.main,
+    )
+    return world
+
+
+def with_infra(context: Context, target: Target | None = None, **changes: Any) -> Context:
+    return Context(
+        Settings(infra=InfraSettings(**changes)),
+        target or context.target,
+        events.ignore,
+        context.ensure_tools,
+        context.workdir,
+    )
+
+
+def test_variables_are_the_settings_and_the_targets(world: World) -> None:
+    wanted = infra.variables(world.context)
+    assert wanted["region"] == "eu-west-1" and wanted["az_count"] == 2
+    assert wanted["cluster_name"] == "chaotic-backend-cluster" and wanted["environment"] == "default"
+    assert wanted["public_access_cidrs"] == ["127.0.0.0/8"]
+    assert "deletion_protection" not in wanted
+
+
+def test_cidrs_of_the_settings_come_before_the_targets(world: World) -> None:
+    context = with_infra(world.context, public_access_cidrs=["203.0.113.7/32"])
+    assert infra.variables(context)["public_access_cidrs"] == ["203.0.113.7/32"]
+
+
+def test_without_cidrs_it_is_said_what_to_set(world: World) -> None:
+    context = with_infra(world.context, Target("aws", "eu-west-1", {}, {}, "bucket"))
+    with pytest.raises(PreconditionFailed) as caught:
+        infra.Infra().run(context)
+    assert caught.value.code == "INFRA-NO-CIDRS" and "public_access_cidrs" in caught.value.remedy
+    assert world.aws.asked == []
+
+
+def test_the_bucket_is_made_when_there_is_none(world: World) -> None:
+    assert infra.ensure_state_bucket(world.context)
+    assert world.bootstrap.applied[0]["bucket"] == "bucket" and not world.bootstrap.applied[0]["adopt"]
+
+
+def test_a_bucket_without_its_mark_is_adopted(world: World) -> None:
+    world.aws.mark = ""
+    assert infra.ensure_state_bucket(world.context)
+    assert world.bootstrap.applied[0]["adopt"]
+
+
+def test_a_bucket_of_another_version_is_completed(world: World) -> None:
+    world.aws.mark = "of last year"
+    assert infra.ensure_state_bucket(world.context)
+    assert world.bootstrap.applied[0]["adopt"]
+
+
+def test_a_complete_bucket_costs_one_request(world: World) -> None:
+    infra.ensure_state_bucket(world.context)
+    world.aws.mark, world.aws.asked = world.bootstrap.applied[0]["digest"], []
+    assert not infra.ensure_state_bucket(world.context)
+    assert world.aws.asked == ["get_object"] and len(world.bootstrap.applied) == 1
+
+
+def test_each_environment_has_its_own_state(world: World) -> None:
+    infra.Infra().run(world.context)
+    assert world.main.backends == [{"bucket": "bucket", "key": "default/terraform.tfstate", "region": "eu-west-1"}]
+
+
+def test_the_result_has_changes_and_outputs(world: World) -> None:
+    result = infra.Infra().run(world.context)
+    assert result.changed and result.details["outputs"] == {"vpc_id": "vpc-1"}
+
+
+def test_deletion_protection_follows_the_settings(world: World) -> None:
+    world.aws.cluster_data = {"deletionProtection": False}
+    infra.Infra().run(with_infra(world.context, deletion_protection=True))
+    assert world.aws.cluster_data == {"deletionProtection": True}
+
+
+def test_destroy_clears_protection_then_removes_nodes_cluster_and_the_rest(world: World) -> None:
+    world.aws.mark, world.aws.groups = "any", ["main"]
+    world.aws.cluster_data = {"deletionProtection": True}
+    world.main.state = ["aws_vpc.main"]
+    assert infra.destroy_infra(world.context) == Changes(removed=1)
+    changing = [operation for operation in world.aws.asked if not operation.startswith(("get", "describe"))]
+    assert changing == ["update_cluster_config", "delete_nodegroup", "delete_cluster"]
+
+
+def test_destroy_without_a_bucket_has_nothing_to_do(world: World) -> None:
+    assert not infra.destroy_infra(world.context)
+    assert world.main.backends == []
+
+
+def test_destroy_of_an_empty_state_has_nothing_to_do(world: World) -> None:
+    world.aws.mark = "any"
+    assert not infra.destroy_infra(world.context)
+    assert world.main.destroyed == 0
+
+
+def test_what_fails_ahead_of_terraform_is_left_to_terraform(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.aws.mark, world.aws.cluster_data, world.main.state = "any", {}, ["aws_vpc.main"]
+
+    def fail(name: str) -> None:
+        raise refused("ResourceInUseException")
+
+    monkeypatch.setattr(world.aws, "delete_cluster", fail)
+    infra.destroy_infra(world.context)
+    assert world.main.destroyed == 1
