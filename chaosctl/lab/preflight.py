@@ -124,4 +124,3 @@ def _filesystem(path: Path) -> str:
     mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
     holding = [(len(m[1]), m[2]) for m in mounts if path == Path(m[1]) or Path(m[1]) in path.parents]
     return max(holding, default=(0, ""))[1]
-

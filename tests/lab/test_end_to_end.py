@@ -103,7 +103,7 @@ def test_logs_exec_and_top_work(user: User, deployed: str) -> None:
         "-n", "chaotic-backend", "exec", name, "--", "python3", "-c", "import os; print(os.getuid())"
     )
     deadline = time.monotonic() + 90  # metrics-server needs two scrapes, 15 s apart
-    while user.run("kubectl", "--context", CONTEXT, "top", "nodes", status=None).returncode:
+    while user.run(user.tools["kubectl"], "--context", CONTEXT, "top", "nodes", status=None).returncode:
         assert time.monotonic() < deadline
         time.sleep(2)
 
@@ -112,7 +112,7 @@ def test_logs_exec_and_top_work(user: User, deployed: str) -> None:
 def test_a_wrong_token_is_refused(user: User, deployed: str, token: str) -> None:
     config = YAML(typ="safe").load(user.kubeconfig.read_text())
     cluster = next(c["cluster"] for c in config["clusters"] if c["name"] == CONTEXT)
-    argv = ("kubectl", "--kubeconfig", "/dev/null", "--server", cluster["server"], "--token", token)
+    argv = (user.tools["kubectl"], "--kubeconfig", "/dev/null", "--server", cluster["server"], "--token", token)
     refused = user.run(*argv, "--insecure-skip-tls-verify", "get", "nodes", status=1)
     assert "Unauthorized" in refused.stderr or "must be logged in" in refused.stderr
 
@@ -157,7 +157,7 @@ def test_smoke_passes_and_fails_by_its_limit(user: User, url: str) -> None:
 
 
 def test_helm_test_passes(user: User, deployed: str) -> None:
-    user.run("helm", "test", "chaotic-backend", "-n", "chaotic-backend", "--kube-context", CONTEXT)
+    user.run(user.tools["helm"], "test", "chaotic-backend", "-n", "chaotic-backend", "--kube-context", CONTEXT)
 
 
 def test_status_says_what_exists(user: User, url: str) -> None:

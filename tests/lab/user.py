@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,13 @@ class User:
         """Result of `chaosctl ... --json`."""
         return json.loads(self.chaosctl(*words, "--json", status=status).stdout)["result"]
 
+    @cached_property
+    def tools(self) -> dict[str, str]:
+        """Programs that chaosctl found or fetched; a fresh machine has neither kubectl nor helm of its own."""
+        return {tool["tool"]: tool["path"] for tool in self.json("tools")["tools"]}
+
     def kubectl(self, *words: str, status: int = 0) -> str:
-        return self.run("kubectl", "--context", "chaotic-backend-cluster", *words, status=status).stdout
+        return self.run(self.tools["kubectl"], "--context", "chaotic-backend-cluster", *words, status=status).stdout
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start chaosctl and return at once."""

@@ -23,7 +23,7 @@ from tests.unit.stages.fakes import FakeKube, deployment, pod
         ({"availableReplicas": 0}, "0 of 2 pods ready"),
     ],
 )
-def test_what_a_rollout_lacks(status: dict[str, int], lack: str) -> None:
+def test_what_a_rollout_lacks(status: dict[str, Any], lack: str) -> None:
     said = rolled_out(deployment(**status))
     assert said.startswith(lack) if lack else said == ""
 

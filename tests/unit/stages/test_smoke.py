@@ -20,7 +20,7 @@ def web() -> Iterator[Web]:
 
 
 def check(web: Web, **settings: float) -> SmokeResult:
-    return measure(web.url, SmokeSettings(requests=8, **settings), ignore)  # type: ignore[arg-type]
+    return measure(web.url, SmokeSettings(requests=8, **settings), ignore)
 
 
 def test_a_healthy_backend_passes(web: Web) -> None:

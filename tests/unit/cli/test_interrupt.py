@@ -1,0 +1,80 @@
+"""Ctrl-C on a real terminal, and two runs at once."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from chaosctl.cli.lock import held
+from chaosctl.errors import Busy
+from tests.unit.cli.conftest import Cli
+
+# `chaosctl controller` with a stage that waits for ever.
+WAITING = """
+import sys, time
+from chaosctl.cli import compose
+from chaosctl.stages.controller import Controller
+
+def wait(self, context):
+    while True:
+        print("READY", file=sys.stderr, flush=True)
+        time.sleep(0.2)
+
+Controller.run = wait
+compose.open_context = lambda settings, emit, start: type("Context", (), {"emit": staticmethod(emit)})()
+from chaosctl.__main__ import main
+sys.argv = ["chaosctl", "controller"]
+main()
+"""
+
+
+@pytest.fixture
+def waiting(cli: Cli) -> pexpect.spawn:
+    child = pexpect.spawn(sys.executable, ["-c", WAITING], cwd=str(cli.cwd), env=cli.env, encoding="utf-8", timeout=30)
+    child.expect("READY")
+    return child
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_stage_says_where_and_how_to_go_on(waiting: pexpect.spawn, how: int) -> None:
+    if how == signal.SIGINT:
+        waiting.sendcontrol("c")
+    else:
+        waiting.kill(how)
+    waiting.expect("interrupted in the stage controller")
+    waiting.expect("chaosctl controller` again")
+    waiting.expect(pexpect.EOF)
+    assert "Traceback" not in (waiting.before or "")
+    waiting.close()
+    assert waiting.exitstatus == 130
+
+
+def test_a_second_run_names_the_first(waiting: pexpect.spawn, cli: Cli) -> None:
+    done = cli.run("infra")
+    assert done.returncode == 4
+    assert f"process {waiting.pid}" in done.stderr
+    assert "chaosctl controller" in done.stderr
+    waiting.sendcontrol("c")
+    waiting.expect(pexpect.EOF)
+    waiting.close()
+
+
+def test_the_lock_of_a_killed_run_does_not_matter(waiting: pexpect.spawn, cli: Cli) -> None:
+    waiting.kill(signal.SIGKILL)
+    waiting.expect(pexpect.EOF)
+    waiting.close()
+    assert cli.run("down").returncode == 0
+
+
+def test_the_lock_is_free_afterwards(tmp_path: Path) -> None:
+    with held(tmp_path, "one"):
+        with pytest.raises(Busy) as caught, held(tmp_path, "two"):
+            pass
+        assert "one" in caught.value.why
+    with held(tmp_path, "three"):
+        pass
+    assert not (tmp_path / "lock.json").exists()
