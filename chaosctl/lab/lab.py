@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import filelock
-import httpx
 
 from chaosctl import config
 from chaosctl.config import Settings
@@ -89,10 +90,14 @@ class Lab:
 
     def running(self) -> bool:
         """Whether the lab's AWS answers."""
+        connection = HTTPConnection(self.layout.loopback(0), self._port, timeout=5)
         try:
-            return httpx.get(f"{self.endpoint}/chaosctl/health", timeout=5, trust_env=False).is_success
-        except httpx.HTTPError:
+            connection.request("GET", "/chaosctl/health")
+            return connection.getresponse().status == HTTPStatus.OK
+        except (OSError, HTTPException):
             return False
+        finally:
+            connection.close()
 
     def account_id(self) -> str:
         """The twelve digits of the lab's AWS account."""
