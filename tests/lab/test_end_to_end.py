@@ -246,11 +246,11 @@ def test_up_killed_half_way_is_carried_on_by_the_next(user: User, deployed: str)
     user.chaosctl("up")
 
 
-def test_down_removes_everything_and_proves_it(user: User, deployed: str) -> None:
+def test_down_removes_everything_and_proves_it(user: User, url: str) -> None:
     user.chaosctl("down", "--yes")
     config = YAML(typ="safe").load(user.kubeconfig.read_text())
     assert {c["name"] for c in config["contexts"]} == {"elsewhere"}
-    assert "elb.amazonaws.com" not in Path("/etc/hosts").read_text()
+    assert url.removeprefix("http://") not in Path("/etc/hosts").read_text()
 
 
 def test_down_again_is_fine(user: User, deployed: str) -> None:
