@@ -58,8 +58,8 @@ def wait_for_rollout(
             _still_connected(deployments, pods)
             live = [p for p in map(Pod.of, pods.objects()) if not p.deleting]
             found = deployments.objects()
-            lacks = rolled_out(found[0]) if found else "the Deployment is gone"
-            lacks = lacks or ("" if all(p.ready for p in live) else "not all pods are ready") or also(live)
+            lacks = (rolled_out(found[0]) or lacks_pods(found[0], live)) if found else "the Deployment is gone"
+            lacks = lacks or also(live)
             return (None, lacks) if lacks else (live, "")
 
         try:
@@ -67,6 +67,12 @@ def wait_for_rollout(
         except TimedOut as late:
             live = [p for p in map(Pod.of, pods.objects()) if not p.deleting]
             raise not_ready(kube, namespace, name, live, late) from None
+
+
+def lacks_pods(deployment: Object, live: list[Pod]) -> str:
+    """As `rolled_out`, by the pods themselves: the Deployment's own count is older than they are."""
+    wanted, ready = deployment["spec"].get("replicas", 1), sum(p.ready for p in live)
+    return "" if ready >= wanted and ready == len(live) else f"{ready} of {max(wanted, len(live))} pods ready"
 
 
 def _still_connected(*followed: Follow) -> None:

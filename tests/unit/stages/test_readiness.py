@@ -8,7 +8,7 @@ from chaosctl.adapters.elb import LoadBalancer, TargetHealth
 from chaosctl.adapters.kube import EVENTS, PODS
 from chaosctl.adapters.pod import Pod
 from chaosctl.stages.entrance import Entrance, lacks, url_of
-from chaosctl.stages.readiness import not_ready, rolled_out, selector_of
+from chaosctl.stages.readiness import lacks_pods, not_ready, rolled_out, selector_of
 from chaosctl.waiting import TimedOut
 from tests.unit.stages.fakes import FakeKube, deployment, pod
 
@@ -26,6 +26,14 @@ from tests.unit.stages.fakes import FakeKube, deployment, pod
 def test_what_a_rollout_lacks(status: dict[str, Any], lack: str) -> None:
     said = rolled_out(deployment(**status))
     assert said.startswith(lack) if lack else said == ""
+
+
+def test_pods_count_although_the_deployment_has_not_noticed_that_they_are_gone() -> None:
+    stale, one = deployment(), Pod.of(pod("p", ready=True))
+    assert rolled_out(stale) == ""
+    assert lacks_pods(stale, [one]) == "1 of 2 pods ready"
+    assert lacks_pods(stale, [one, Pod.of(pod("q", ready=True))]) == ""
+    assert lacks_pods(stale, [one, one, Pod.of(pod("q", ready=False))]) == "2 of 3 pods ready"
 
 
 def test_a_selector() -> None:
