@@ -65,6 +65,7 @@ class Nodes:
         self._started.discard(instance_id)
         node.remove(self._supervisor)
         self._ready.pop(instance_id, None)
+        self._store.node_observed(instance_id, ready=False)  # a node group that is being deleted waits for it
         cluster = record.get("cluster", "")
         if (self._layout.cluster(cluster) / "loopback").exists():
             with suppress(ChaosctlError), self._api(cluster) as api:

@@ -287,6 +287,7 @@ def test_a_terminated_instance_is_gone_with_all_it_had(backend: Lab) -> None:
     gone = examples.SECOND_INSTANCE
     backend.store.wanted_instances[:] = [i for i in backend.store.wanted_instances if i.id != gone.id]
     backend.wake()
+    backend.expect(("node", gone.id, False))
     eventually(lambda: not backend.layout.node(gone.id).exists(), "its files are gone", 60)
     eventually(lambda: len(node_objects(backend)) == 1, "its node object is gone", 60)
 
