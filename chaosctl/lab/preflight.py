@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from chaosctl.errors import PreconditionFailed
 from chaosctl.lab.layout import Layout
 
+INOTIFY_NEEDED = 48  # a lab of two nodes takes about 25, one of four 40
 DISK_NEEDED = 3 * 10**9  # bytes: images on two nodes, etcd and logs, with room for a day's work
 Problem = tuple[str, str]  # what is wrong, what to do
 
@@ -85,6 +87,19 @@ def overlay_on_overlay(layout: Layout, aws_port: int) -> Iterator[Problem]:
         )
 
 
+def few_watches(layout: Layout, aws_port: int) -> Iterator[Problem]:
+    """kubelet and containerd watch files; without inotify instances kubelet ends at once, again and again."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    taken = [fd for fd in (libc.inotify_init1(os.O_CLOEXEC) for _ in range(INOTIFY_NEEDED)) if fd >= 0]
+    for fd in taken:
+        os.close(fd)
+    if len(taken) < INOTIFY_NEEDED:
+        yield (
+            f"the kernel grants {len(taken)} more inotify instances, the lab needs {INOTIFY_NEEDED}",
+            "raise the limit: `sysctl -w fs.inotify.max_user_instances=1024`",
+        )
+
+
 def port_taken(layout: Layout, aws_port: int) -> Iterator[Problem]:
     """The AWS endpoint has its own loopback address, but 0.0.0.0:PORT would take that too."""
     with socket.socket() as probe:
@@ -106,6 +121,7 @@ CHECKS: tuple[Callable[[Layout, int], Iterator[Problem]], ...] = (
     not_writable,
     disk_full,
     overlay_on_overlay,
+    few_watches,
     port_taken,
 )
 

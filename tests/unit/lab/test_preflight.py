@@ -1,5 +1,6 @@
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -48,6 +49,12 @@ def test_a_free_port_is_no_problem(layout: Layout) -> None:
 def test_an_overlay_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "_filesystem", lambda path: "overlay")
     assert "inside a container" in found("overlay_on_overlay", layout)[0]
+
+
+def test_too_few_inotify_instances_are_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    libc = SimpleNamespace(inotify_init1=lambda flags: -1)
+    monkeypatch.setattr("ctypes.CDLL", lambda name, use_errno: libc)
+    assert "grants 0 more inotify instances" in found("few_watches", layout)[0]
 
 
 def test_missing_overlayfs_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
