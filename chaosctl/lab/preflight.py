@@ -20,7 +20,8 @@ Problem = tuple[str, str]  # what is wrong, what to do
 
 def check(layout: Layout, aws_port: int) -> None:
     """Raise PreconditionFailed (LAB-UNFIT) that names every problem; return when there is none."""
-    problems = [problem for find in CHECKS for problem in find(layout, aws_port)]
+    problems = list(not_linux(layout, aws_port))  # the others look into /proc and /sys
+    problems = problems or [problem for find in CHECKS for problem in find(layout, aws_port)]
     if not problems:
         return
     raise PreconditionFailed(
@@ -114,7 +115,6 @@ def port_taken(layout: Layout, aws_port: int) -> Iterator[Problem]:
 
 
 CHECKS: tuple[Callable[[Layout, int], Iterator[Problem]], ...] = (
-    not_linux,
     not_root,
     kernel_lacks,
     no_cgroups,

@@ -22,12 +22,19 @@ def found(check: str, layout: Layout) -> list[str]:
 
 def test_every_problem_is_named_at_once(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr(preflight, "DISK_NEEDED", 10**18)
     with pytest.raises(PreconditionFailed) as failure:
         preflight.check(layout, PORT)
     assert "uid 1000" in failure.value.why
-    assert "Darwin" in failure.value.why
+    assert "GB free" in failure.value.why
     assert failure.value.status is ExitStatus.PRECONDITION
+
+
+def test_another_system_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    with pytest.raises(PreconditionFailed) as failure:
+        preflight.check(layout, PORT)
+    assert failure.value.why == "it runs Darwin, not Linux"
 
 
 def test_a_full_disk_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
