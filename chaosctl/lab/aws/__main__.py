@@ -56,6 +56,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True, help="port on the lab's first loopback address")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each of its requests
     try:
         return run(Layout(given.root), given.port)
     except ChaosctlError as error:
