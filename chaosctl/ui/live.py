@@ -114,9 +114,11 @@ def duration(seconds: float) -> str:
 
 def transfer_line(event: Transfer) -> str:
     """Name, sizes and what remains of a download or a build."""
-    of_total = f" of {size(event.total)}" if event.total else ""
+    amount = size if event.unit == "bytes" else str
+    of_total = f" of {amount(event.total)}" if event.total else ""
+    unit = "" if event.unit == "bytes" else f" {event.unit}"
     remaining = f", {duration(event.remaining)} left" if event.remaining is not None else ""
-    return f"{event.what}: {size(event.done)}{of_total}{remaining}"
+    return f"{event.what}: {amount(event.done)}{of_total}{unit}{remaining}"
 
 
 def _finished(event: StageFinished) -> str:

@@ -15,7 +15,7 @@ from chaosctl.events import (
     Waiting,
     Warned,
 )
-from chaosctl.ui.live import Lines, duration, line_of, open_live, size
+from chaosctl.ui.live import Lines, duration, line_of, open_live, size, transfer_line
 from chaosctl.ui.terminal import Terminal
 
 EVERY_EVENT: list[Event] = [
@@ -102,3 +102,8 @@ def test_a_terminal_gets_the_moving_display_and_keeps_what_is_done() -> None:
     shown = out.getvalue()
     for text in ("infra: made", "did it", "warning: odd", "aws_eip.nat: create failed"):
         assert text in shown
+
+
+def test_what_is_no_bytes_is_counted_as_what_it_is() -> None:
+    line = transfer_line(Transfer("building with Go", 271, 3300, 90, unit="packages"))
+    assert line == "building with Go: 271 of 3300 packages, 1 min 30 s left"
