@@ -44,9 +44,12 @@ resource "aws_eks_cluster" "main" {
     support_type = "STANDARD"
   }
 
-  # Matters at creation only, and AWS does not tell it afterwards: a cluster that was imported would be replaced.
+  # Both matter at creation only, and AWS does not tell them afterwards: a cluster that was imported would be replaced.
   lifecycle {
-    ignore_changes = [bootstrap_self_managed_addons]
+    ignore_changes = [
+      access_config[0].bootstrap_cluster_creator_admin_permissions,
+      bootstrap_self_managed_addons,
+    ]
   }
 
   # The log group must be there first, or EKS makes one that keeps everything for ever; the role must outlive the
