@@ -44,6 +44,14 @@ resource "aws_eks_cluster" "main" {
     support_type = "STANDARD"
   }
 
+  # Both matter at creation only, and AWS does not tell them afterwards: a cluster that was imported would be replaced.
+  lifecycle {
+    ignore_changes = [
+      access_config[0].bootstrap_cluster_creator_admin_permissions,
+      bootstrap_self_managed_addons,
+    ]
+  }
+
   # The log group must be there first, or EKS makes one that keeps everything for ever; the role must outlive the
   # cluster, which uses it to remove its network interfaces.
   depends_on = [

@@ -24,6 +24,7 @@ class Leftover:
     kind: str
     id: str
     why: str = ""  # how it was recognised
+    ours: bool = True  # surely, so that it may be deleted; False when only its name says so
 
 
 @dataclass(frozen=True)
@@ -46,20 +47,35 @@ def leftovers(aws: Aws, deployment: Deployment) -> list[Leftover]:
 
 def vpc_of(aws: Aws, deployment: Deployment) -> str:
     """Id of the deployment's VPC by its tags, or empty."""
-    vpcs = aws.pages("ec2", "describe_vpcs", "Vpcs", Filters=_by_tags(deployment))
+    vpcs = aws.pages("ec2", "describe_vpcs", "Vpcs", Filters=by_tags(deployment))
     return next((str(vpc["VpcId"]) for vpc in vpcs), "")
 
 
-def _by_tags(deployment: Deployment) -> list[dict[str, Any]]:
+def by_tags(deployment: Deployment) -> list[dict[str, Any]]:
+    """A filter of EC2 for the tags of a deployment."""
     return [{"Name": f"tag:{key}", "Values": [value]} for key, value in deployment.tags.items()]
 
 
+def is_ours(tags: Mapping[str, str], deployment: Deployment) -> bool:
+    """Whether something with these tags belongs to the deployment."""
+    return deployment.tags.items() <= tags.items()
+
+
+def cluster(aws: Aws, deployment: Deployment) -> list[Leftover]:
+    """The EKS cluster and its node groups."""
+    return list(_cluster(aws, deployment))
+
+
 def _cluster(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
-    found = aws.cluster(deployment.cluster)
-    if found:
-        yield Leftover("EKS cluster", found.arn, f"status {found.status}")
+    try:
+        found = aws.call("eks", "describe_cluster", name=deployment.cluster)["cluster"]
+        ours = is_ours(found.get("tags", {}), deployment)
         for group in aws.pages("eks", "list_nodegroups", "nodegroups", clusterName=deployment.cluster):
-            yield Leftover("EKS node group", f"{deployment.cluster}/{group}")
+            yield Leftover("EKS node group", f"{deployment.cluster}/{group}", "in the cluster", ours)
+        yield Leftover("EKS cluster", found["arn"], f"status {found['status']}", ours)
+    except AwsRefused as error:
+        if not error.not_found:
+            raise
 
 
 def _balancing(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
@@ -97,6 +113,15 @@ IN_VPC: Sequence[tuple[str, str, str, str, str]] = (
 )
 
 
+def unattached_interfaces(aws: Aws, deployment: Deployment) -> list[Leftover]:
+    """Network interfaces in the VPC that nothing uses: they would keep their subnet from being deleted."""
+    if not deployment.vpc_id:
+        return []
+    filters = [{"Name": "vpc-id", "Values": [deployment.vpc_id]}, {"Name": "status", "Values": ["available"]}]
+    found = aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=filters)
+    return [Leftover("network interface", i["NetworkInterfaceId"], f"in {deployment.vpc_id}") for i in found]
+
+
 def _harmless(kind: str, item: Mapping[str, Any]) -> bool:
     """Going already, or part of the VPC itself (it is listed by itself while it exists)."""
     if str(item.get("State", "")) in GONE_STATES:
@@ -121,8 +146,11 @@ def _machines(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
                 yield Leftover("instance", instance["InstanceId"], "tag kubernetes.io/cluster/" + deployment.cluster)
     for volume in aws.pages("ec2", "describe_volumes", "Volumes", Filters=owned):
         yield Leftover("volume", volume["VolumeId"], "tag kubernetes.io/cluster/" + deployment.cluster)
-    for address in aws.pages("ec2", "describe_addresses", "Addresses", Filters=_by_tags(deployment)):
+    for address in aws.pages("ec2", "describe_addresses", "Addresses", Filters=by_tags(deployment)):
         yield Leftover("Elastic IP", address["AllocationId"], "our tags")
+    templates = aws.pages("ec2", "describe_launch_templates", "LaunchTemplates", Filters=by_tags(deployment))
+    for template in templates:
+        yield Leftover("launch template", template["LaunchTemplateId"], "our tags")
 
 
 def log_groups(aws: Aws, cluster: str) -> list[str]:
@@ -140,17 +168,43 @@ def _logs(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
         yield Leftover("log group", name, "its name")
 
 
-def _identity(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
-    """Roles and policies by tag; only those whose name could be ours are asked for their tags."""
+def roles(aws: Aws, deployment: Deployment) -> Iterator[Mapping[str, Any]]:
+    """Roles with our tags; only those whose name could be ours are asked for them."""
     wanted = [{"Key": k, "Value": v} for k, v in deployment.tags.items()]
     for role in aws.pages("iam", "list_roles", "Roles"):
         if deployment.cluster[:20] in role["RoleName"]:
             tags = aws.call("iam", "list_role_tags", RoleName=role["RoleName"])["Tags"]
             if all(tag in tags for tag in wanted):
-                yield Leftover("IAM role", role["Arn"], "our tags")
+                yield role
+
+
+def _identity(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
+    for role in roles(aws, deployment):
+        yield Leftover("IAM role", role["Arn"], "our tags")
     for policy in aws.pages("iam", "list_policies", "Policies", Scope="Local"):
         if deployment.cluster[:20] in policy["PolicyName"]:
-            yield Leftover("IAM policy", policy["Arn"], "its name")
+            yield Leftover("IAM policy", policy["Arn"], "its name", ours=False)
+
+
+def keys(aws: Aws, deployment: Deployment) -> Iterator[Mapping[str, Any]]:
+    """Metadata of the KMS keys with our tags that nobody has given up yet."""
+    filters = [{"Key": key, "Values": [value]} for key, value in deployment.tags.items()]
+    found = aws.pages(
+        "resourcegroupstaggingapi",
+        "get_resources",
+        "ResourceTagMappingList",
+        TagFilters=filters,
+        ResourceTypeFilters=["kms:key"],
+    )
+    for mapping in found:
+        key = aws.call("kms", "describe_key", KeyId=mapping["ResourceARN"])["KeyMetadata"]
+        if key["KeyState"] != "PendingDeletion":
+            yield key
+
+
+def _secrets(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
+    for key in keys(aws, deployment):
+        yield Leftover("KMS key", key["Arn"], "our tags")
 
 
 def _tagged(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
@@ -186,5 +240,6 @@ PROBES: Sequence[Callable[[Aws, Deployment], Iterator[Leftover]]] = (
     _in_vpc,
     _logs,
     _identity,
+    _secrets,
     _tagged,
 )

@@ -27,6 +27,8 @@ ORPHAN_SECONDS = 3600.0  # an EKS cluster takes a quarter of an hour, its remova
 TAIL_LINES = 20
 LOCKED = "Error acquiring the state lock"
 ERRORED_STATE = "errored.tfstate"  # what Terraform writes when it could not store the state
+ADOPTION = "adoption.tf"  # import blocks for one apply, in the working copy; whatever is not shipped goes from there
+ENDED = (0, 1)  # statuses with which Terraform ends by itself, its state stored
 SHIPPED = ("*.tf", "*.tftpl", ".terraform.lock.hcl")
 OTHER_ROOTS = ("bootstrap", "tests")
 
@@ -117,7 +119,7 @@ class Terraform:
         self._program, self._sources, self._emit = program, sources, emit
         self._copy, self._data = directory / "module", directory / "data"
         self._variables, self._log = directory / "variables.tfvars.json", directory / "last.jsonl"
-        self._initialised = directory / "initialised.json"
+        self._initialised, self._settled = directory / "initialised.json", directory / "settled"
         self._runs = terraform_lock.Runs(directory / "runs.jsonl")
         self._env = {**env, **self._own_environment(cli_config)}
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -179,9 +181,27 @@ class Terraform:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
 
-    def apply(self, variables: Mapping[str, Any]) -> Applied:
-        """Make everything as the module says. Raises TerraformFailed, TerraformLocked."""
-        messages = self._change("apply", variables)
+    @property
+    def settled(self) -> bool:
+        """Whether the last apply or destroy ended by itself here, so that the state knows all that it made."""
+        return self._settled.exists()
+
+    def recover(self) -> None:
+        """Wait for a Terraform that an earlier run left at work, and store what such a run could not store."""
+        self.wait_for_orphan()
+        self._store_errored_state()
+
+    def apply(self, variables: Mapping[str, Any], imports: Mapping[str, str] | None = None) -> Applied:
+        """Make everything as the module says. Raises TerraformFailed, TerraformLocked.
+
+        `imports` exist already and are taken into the state: ids by address.
+        """
+        adoption = self._copy / ADOPTION
+        adoption.write_text(import_blocks(imports or {}))
+        try:
+            messages = self._change("apply", variables)
+        finally:
+            adoption.unlink()
         return Applied(messages.changes, messages.outputs)
 
     def destroy(self, variables: Mapping[str, Any]) -> Changes:
@@ -189,8 +209,8 @@ class Terraform:
         return self._change("destroy", variables).changes
 
     def _change(self, command: str, variables: Mapping[str, Any]) -> Messages:
-        self._wait_for_orphan()
-        self._store_errored_state()
+        self.recover()
+        self._settled.unlink(missing_ok=True)
         return self._unlocking(
             command, json=True, auto_approve=True, input=False, parallelism=PARALLELISM, var_file=self._write(variables)
         )
@@ -206,9 +226,9 @@ class Terraform:
         """The outputs of the last apply, by name; empty before the first."""
         return values(json.loads(self._ask("output", json=True).stdout or "{}"))
 
-    def resources(self) -> list[str]:
-        """Addresses of everything in the state."""
-        return self._ask("state list").stdout.split("\n")[:-1]
+    def known(self) -> frozenset[str]:
+        """Ids and ARNs of everything in the state."""
+        return identifiers(json.loads(self._ask("state pull").stdout or "{}"))
 
     def _write(self, variables: Mapping[str, Any]) -> Path:
         """A file for the variables, private: on the command line everybody on the machine could read them."""
@@ -240,6 +260,8 @@ class Terraform:
                 log=self._log,
                 interrupt_grace=INTERRUPT_SECONDS,
             )
+        if command in ("apply", "destroy") and done.status in ENDED:
+            self._settled.touch()
         if done.status != 0:
             raise self._failure(command, messages)
         return messages
@@ -265,7 +287,7 @@ class Terraform:
             return TerraformLocked(terraform_lock.parse(locked.detail), locked.detail)
         return TerraformFailed(command, messages.errors, "\n".join(messages.plain[-TAIL_LINES:]), self._log)
 
-    def _wait_for_orphan(self) -> None:
+    def wait_for_orphan(self) -> None:
         """A run that was killed leaves its Terraform at work: stopping it would leave half-made things."""
         try:
             wait_until(
@@ -290,3 +312,15 @@ class Terraform:
             self._emit(Step("storing the state that an earlier run could not store"))
             self._ask("state push", ERRORED_STATE)
             errored.rename(errored.with_suffix(".stored"))
+
+
+def import_blocks(imports: Mapping[str, str]) -> str:
+    """Terraform that takes each id into the state under its address."""
+    return "".join(f"import {{\n  to = {to}\n  id = {json.dumps(what)}\n}}\n" for to, what in imports.items())
+
+
+def identifiers(state: Mapping[str, Any]) -> frozenset[str]:
+    """The ids and ARNs in a state file; data sources are not in it."""
+    managed = (r for r in state.get("resources", ()) if r["mode"] == "managed")
+    attributes = [instance["attributes"] for resource in managed for instance in resource["instances"]]
+    return frozenset(str(a[name]) for a in attributes for name in ("id", "arn", "allocation_id") if a.get(name))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chaosctl.adapters import elb, inventory
-from chaosctl.adapters.aws import Aws, AwsRefused
-from chaosctl.adapters.inventory import Deployment, Leftover
+from chaosctl.adapters.aws import Aws
+from chaosctl.adapters.inventory import Leftover
 from chaosctl.adapters.kube import (
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
     INGRESSES,
     NAMESPACES,
     SERVICES,
@@ -19,16 +23,24 @@ from chaosctl.adapters.kube import (
     Object,
     Resource,
 )
-from chaosctl.errors import ChaosctlError, LeftoversFound, PreconditionFailed, Unreachable
+from chaosctl.adapters.terraform import TerraformFailed
+from chaosctl.errors import ChaosctlError, LeftoversFound, PreconditionFailed, StageFailed, Unreachable
 from chaosctl.events import Emit, Step, Warned
 from chaosctl.stages import controller, kubeconfig, running
 from chaosctl.stages.access import Access
-from chaosctl.stages.infra import destroy_infra
+from chaosctl.stages.infra import deployment, destroy_infra
 from chaosctl.stages.stage import Context, Stage, StageResult
-from chaosctl.waiting import TimedOut, wait_until
+from chaosctl.stages.sweep import sweep
+from chaosctl.waiting import wait_until
 
-FINALIZER_SECONDS = 180.0  # for the controller to remove what it made; it needs about 10 s per load balancer
-SWEEP_SECONDS = 60.0  # for AWS to show that the last things are gone
+STALL_SECONDS = 120.0  # without any progress; a security group waits up to two minutes for its last interface
+DEAD_SECONDS = 10.0  # without a pod of the controller; one that is only replaced is back by then
+SETTLE_SECONDS, LAG_SECONDS = 60.0, 6.0  # for AWS to show that the last things are gone
+WEBHOOKS = [
+    Resource("admissionregistration.k8s.io", "v1", f"{kind}webhookconfigurations", namespaced=False)
+    for kind in ("validating", "mutating")
+]
+WEBHOOK_CONFIGURATION = "aws-load-balancer-webhook"  # in the real chart and in the lab's
 LAST_RESORT = "as a last resort what the controller made is deleted through the AWS API"
 
 
@@ -43,15 +55,6 @@ def run(context: Context) -> StageResult:
     context.target.release()
     changed = any(r.changed for r in results.values())
     return StageResult(changed, "nothing is left" if changed else "there was nothing to remove", {"left": []})
-
-
-def deployment(context: Context) -> Deployment:
-    """What to look for in AWS."""
-    wanted = Deployment(context.settings.cluster_name, controller.tags(context))
-    aws = Access(context).aws
-    cluster = aws.cluster(wanted.cluster)
-    vpc = cluster.vpc_id if cluster else inventory.vpc_of(aws, wanted)
-    return Deployment(wanted.cluster, wanted.tags, vpc)
 
 
 def _live_kube(context: Context) -> Kube | None:
@@ -80,13 +83,34 @@ class Balancers:
     def run(self, context: Context) -> StageResult:
         """Delete what the controller acts upon, wait until it has done so, else do it in its place."""
         kube, aws = _live_kube(context), Access(context).aws
-        asked = _ask(kube, context.emit) if kube else 0
-        left = _wait_for_controller(kube, aws, context)
-        if left:
-            _in_its_place(kube, aws, left, context)
-        if not asked and not left:
+        name = context.settings.cluster_name
+        asked = bool(kube and _entries(kube))
+        if not asked and not _made(aws, name):
             return StageResult(False, "no load balancers")
+        served = bool(kube and (_serves(kube) or (_made(aws, name) and _revive(context))))
+        if kube:
+            _ask(kube, context.emit)
+            if served:
+                _wait_for_controller(kube, aws, context)
+        _in_its_place(kube, aws, context)
         return StageResult(True, "load balancers are gone")
+
+
+def _serves(kube: Kube) -> bool:
+    """Whether a pod of the controller is there to do the work."""
+    deployment = kube.get(DEPLOYMENTS, controller.RELEASE, controller.NAMESPACE) or {}
+    return bool(deployment.get("status", {}).get("availableReplicas"))
+
+
+def _revive(context: Context) -> bool:
+    """Install the controller again, which knows best how to remove what it made; whether it serves then."""
+    context.emit(Warned("the load balancer controller does not run", "it is installed again for its last work"))
+    try:
+        controller.Controller().run(context)
+    except ChaosctlError as error:
+        context.emit(Warned(f"the controller cannot be installed again: {error}", LAST_RESORT))
+        return False
+    return True
 
 
 def _ask(kube: Kube, emit: Emit) -> int:
@@ -122,60 +146,53 @@ def _made(aws: Aws, cluster: str) -> list[Leftover]:
     ]
 
 
-def _wait_for_controller(kube: Kube | None, aws: Aws, context: Context) -> list[Leftover]:
-    """Until finalizers are gone and AWS shows nothing; returns what is still there after that time."""
-    left: list[Leftover] = []
-    patience = FINALIZER_SECONDS if kube else 0.0
+def _wait_for_controller(kube: Kube, aws: Aws, context: Context) -> None:
+    """Until its finalizers are gone and AWS shows nothing, or it gets no further: it died, or cannot."""
+    seen, since, dead_since = "", time.monotonic(), math.inf
 
-    def gone() -> tuple[bool, str]:
-        nonlocal left
-        left = _made(aws, context.settings.cluster_name)
-        waiting = [o["metadata"]["name"] for _, o in _entries(kube)] if kube else []
-        return not left and not waiting, ", ".join([*waiting, *(f"{item.kind} {item.id}" for item in left)])[:200]
+    def ended() -> tuple[str, str]:
+        nonlocal seen, since, dead_since
+        left, now = _left(kube, aws, context), time.monotonic()
+        if left != seen:
+            seen, since = left, now
+        dead_since = math.inf if _serves(kube) else min(dead_since, now)
+        stuck = now - since > STALL_SECONDS or now - dead_since > DEAD_SECONDS
+        return "stuck" if left and stuck else "" if left else "gone", left
 
-    try:
-        wait_until(
-            gone, "the controller to remove its load balancers", timeout=patience, emit=context.emit, interval=0.5
-        )
-    except TimedOut as late:
-        context.emit(Warned(f"the controller did not remove everything: {late.detail}", LAST_RESORT))
-    return left
+    how = wait_until(
+        ended, "the controller to remove its load balancers", timeout=math.inf, emit=context.emit, interval=0.5
+    )
+    if how == "stuck":
+        context.emit(Warned(f"the controller does not remove everything: {seen}", LAST_RESORT))
 
 
-def _in_its_place(kube: Kube | None, aws: Aws, left: list[Leftover], context: Context) -> None:
-    """Delete by tag, then take the finalizers off, or the namespace would wait for ever."""
-    for item in left:
-        _delete(aws, item, context.emit)
-    for resource, obj in _entries(kube) if kube else []:
+def _left(kube: Kube, aws: Aws, context: Context) -> str:
+    """What the controller has still to do, in words; empty when it is done."""
+    waiting = [f"{o['metadata']['namespace']}/{o['metadata']['name']}" for _, o in _entries(kube) if _held(o)]
+    made = [f"{item.kind} {item.id}" for item in _made(aws, context.settings.cluster_name)]
+    return ", ".join([*waiting, *made])[:200]
+
+
+def _held(obj: Object) -> bool:
+    """Whether a controller of load balancers wants to do something before the object goes; others do not count."""
+    finalizers = obj["metadata"].get("finalizers") or ()
+    return any("k8s.aws/" in f or f == "service.kubernetes.io/load-balancer-cleanup" for f in finalizers)
+
+
+def _in_its_place(kube: Kube | None, aws: Aws, context: Context) -> None:
+    """Delete by tag what is left, then take the finalizers off, or the namespace would wait for ever."""
+    sweep(lambda: _made(aws, context.settings.cluster_name), aws, context.emit)
+    stuck = _entries(kube) if kube else []
+    if not kube or not stuck:
+        return
+    for webhooks in WEBHOOKS:  # they would be asked about the change, and nobody answers
+        kube.delete(webhooks, WEBHOOK_CONFIGURATION)
+    for resource, obj in stuck:
         meta = obj["metadata"]
-        if kube and meta.get("finalizers"):
-            kube.patch(resource, meta["name"], {"metadata": {"finalizers": None}}, meta["namespace"])
-
-
-def _delete(aws: Aws, item: Leftover, emit: Emit) -> None:
-    service, operation, argument = DELETIONS[item.kind]
-
-    def deleted() -> tuple[bool, str]:
-        try:
-            aws.call(service, operation, **{argument: item.id})
-        except AwsRefused as error:
-            return error.not_found, error.why  # in use by what was deleted a moment ago: try again
-        return True, ""
-
-    try:
-        wait_until(deleted, f"{item.kind} {item.id} to be deleted", timeout=SWEEP_SECONDS, emit=emit, interval=2)
-        emit(Step(f"deleted {item.kind} {item.id}"))
-    except TimedOut as late:
-        emit(Warned(f"{item.kind} {item.id} cannot be deleted: {late.detail}"))
-
-
-DELETIONS = {
-    "load balancer": ("elbv2", "delete_load_balancer", "LoadBalancerArn"),
-    "target group": ("elbv2", "delete_target_group", "TargetGroupArn"),
-    "security group": ("ec2", "delete_security_group", "GroupId"),
-    "network interface": ("ec2", "delete_network_interface", "NetworkInterfaceId"),
-    "log group": ("logs", "delete_log_group", "logGroupName"),
-}
+        if finalizers := meta.get("finalizers"):
+            context.emit(Step(f"{meta['namespace']}/{meta['name']}: taking off {', '.join(finalizers)}"))
+            with suppress(NotFound):
+                kube.patch(resource, meta["name"], {"metadata": {"finalizers": None}}, meta["namespace"])
 
 
 @dataclass(frozen=True)
@@ -189,15 +206,38 @@ class Releases:
         return "uninstall the app, then the controller"
 
     def run(self, context: Context) -> StageResult:
-        """Both Helm releases and the namespace. Skipped when the cluster does not answer: it goes as a whole."""
+        """Helm releases, namespace, disruption budgets. Without a cluster that answers there is nothing to do.
+
+        What cannot be uninstalled goes with the cluster: it is only told.
+        """
         if _live_kube(context) is None:
             return StageResult(False, "no cluster to uninstall from")
         access, settings = Access(context), context.settings
-        app = access.helm.uninstall(settings.release, settings.namespace)
-        own = _delete_namespace(access.kube, settings.namespace)
-        served = access.helm.uninstall(controller.RELEASE, controller.NAMESPACE)
-        changed = app or own or served
-        return StageResult(changed, "app and controller are uninstalled" if changed else "nothing was installed")
+        changed = [
+            _tolerated(context, lambda: access.helm.uninstall(settings.release, settings.namespace)),
+            _tolerated(context, lambda: _delete_namespace(access.kube, settings.namespace)),
+            _tolerated(context, lambda: access.helm.uninstall(controller.RELEASE, controller.NAMESPACE)),
+            _tolerated(context, lambda: _delete_budgets(access.kube)),
+        ]
+        return StageResult(
+            any(changed), "app and controller are uninstalled" if any(changed) else "nothing was installed"
+        )
+
+
+def _tolerated(context: Context, remove: Callable[[], bool]) -> bool:
+    try:
+        return remove()
+    except (StageFailed, Unreachable) as error:
+        context.emit(Warned(f"left to the removal of the cluster: {error}"))
+        return False
+
+
+def _delete_budgets(kube: Kube) -> bool:
+    """A budget that allows no disruption keeps EKS from draining a node for a quarter of an hour."""
+    budgets = [o["metadata"] for o in kube.list(DISRUPTION_BUDGETS)]
+    for meta in budgets:
+        kube.delete(DISRUPTION_BUDGETS, meta["name"], meta["namespace"])
+    return bool(budgets)
 
 
 def _delete_namespace(kube: Kube, name: str) -> bool:
@@ -219,8 +259,12 @@ class Cloud:
         return "destroy what Terraform made"
 
     def run(self, context: Context) -> StageResult:
-        """terraform destroy."""
-        changes = destroy_infra(context)
+        """terraform destroy. Where it fails, the sweep that follows tries, and says what stays."""
+        try:
+            changes = destroy_infra(context)
+        except TerraformFailed as error:
+            context.emit(Warned(str(error), "what it left is deleted through the AWS API"))
+            return StageResult(True, "Terraform failed")
         return StageResult(bool(changes), f"Terraform: {changes}" if changes else "Terraform had made nothing")
 
 
@@ -254,9 +298,14 @@ class Proof:
 
     def run(self, context: Context) -> StageResult:
         """Raises LeftoversFound when something is."""
-        aws, wanted = Access(context).aws, deployment(context)
-        swept = _sweep(aws, wanted, context.emit)
-        left = _settled(lambda: inventory.leftovers(aws, wanted), context.emit)
+        aws = Access(context).aws
+
+        def look() -> list[Leftover]:
+            return inventory.leftovers(aws, deployment(context))
+
+        swept, left = sweep(look, aws, context.emit)
+        still = {item.id for item in _settled(look)} if left else set()
+        left = [item for item in left if item.id in still]
         if left:
             raise LeftoversFound(
                 f"{len(left)} things are left of this deployment",
@@ -267,27 +316,11 @@ class Proof:
         return StageResult(bool(swept), "nothing is left")
 
 
-def _sweep(aws: Aws, wanted: Deployment, emit: Emit) -> int:
-    """Delete what no owner deletes: network interfaces of terminated nodes, log groups that EKS made by itself."""
-    swept = [Leftover("log group", name) for name in inventory.log_groups(aws, wanted.cluster)]
-    if wanted.vpc_id:
-        filters = [
-            {"Name": "vpc-id", "Values": [wanted.vpc_id]},
-            {"Name": "status", "Values": ["available"]},
-            {"Name": "tag-key", "Values": ["node.k8s.amazonaws.com/instance_id"]},
-        ]
-        interfaces = aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=filters)
-        swept += [Leftover("network interface", i["NetworkInterfaceId"]) for i in interfaces]
-    for item in swept:
-        _delete(aws, item, emit)
-    return len(swept)
-
-
-def _settled(look: Callable[[], list[Leftover]], emit: Emit) -> list[Leftover]:
+def _settled(look: Callable[[], list[Leftover]]) -> list[Leftover]:
     """Look until nothing is left, or until what is left has not changed for some seconds."""
     seen = look()
     since, started = time.monotonic(), time.monotonic()
-    while seen and time.monotonic() - since < 6 and time.monotonic() - started < SWEEP_SECONDS:
+    while seen and time.monotonic() - since < LAG_SECONDS and time.monotonic() - started < SETTLE_SECONDS:
         time.sleep(2)
         now = look()
         if now != seen:

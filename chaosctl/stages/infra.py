@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chaosctl import config
+from chaosctl.adapters import inventory
 from chaosctl.adapters.aws import Aws, AwsRefused
+from chaosctl.adapters.inventory import Deployment, Leftover
 from chaosctl.adapters.terraform import Plan, Terraform
 from chaosctl.adapters.terraform_messages import Changes
 from chaosctl.errors import PreconditionFailed
-from chaosctl.events import Step, Warned
+from chaosctl.events import Step
+from chaosctl.stages import adopt, controller
 from chaosctl.stages.stage import Context, StageResult
+from chaosctl.stages.sweep import sweep
 from chaosctl.toolbox import providers
-from chaosctl.waiting import TimedOut, wait_until
 
 STATE_MARK = "chaosctl/bootstrap"  # object that says with which version of terraform/bootstrap the bucket is complete
-REMOVAL_SECONDS, POLL_SECONDS = 1800.0, 1.0
 NOT_TERRAFORMS = {"deletion_protection"}  # provider 5.x cannot set it: `_protect` does
 
 
@@ -39,7 +41,8 @@ class Infra:
         wanted = variables(context)
         bucket_made = ensure_state_bucket(context)
         terraform = open_terraform(context)
-        applied = terraform.apply(wanted)
+        taken_over = adopt.orphans(terraform, _aws(context), deployment(context), wanted, context.emit)
+        applied = terraform.apply(wanted, taken_over)
         protected = _protect(context, context.settings.infra.deletion_protection)
         return StageResult(
             changed=bool(applied.changes) or bucket_made or protected,
@@ -94,12 +97,13 @@ def ensure_state_bucket(context: Context) -> bool:
     """Make the bucket for the state, or complete it; returns False, after one request, when it is complete already."""
     sources = config.asset("terraform") / "bootstrap"
     digest = _digest(sources)
-    exists, found = _bucket_mark(context)
-    if found == digest:
+    if _bucket_mark(context)[1] == digest:
         return False
-    bucket = context.target.state_bucket
+    bucket, directory = context.target.state_bucket, context.workdir / "bootstrap"
+    terraform = _terraform(context, sources, directory)
+    terraform.wait_for_orphan()
+    exists, _ = _bucket_mark(context)
     context.emit(Step(f"{'completing' if exists else 'making'} the bucket {bucket} for the Terraform state"))
-    directory = context.workdir / "bootstrap"
     shutil.rmtree(directory, ignore_errors=True)  # its state is not kept, see terraform/bootstrap/main.tf
     terraform = _terraform(context, sources, directory)
     terraform.init()
@@ -132,6 +136,12 @@ def _digest(sources: Path) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def deployment(context: Context) -> Deployment:
+    """What to look for in AWS; its VPC only when that is surely ours."""
+    wanted = Deployment(context.settings.cluster_name, controller.tags(context))
+    return Deployment(wanted.cluster, wanted.tags, inventory.vpc_of(_aws(context), wanted))
+
+
 def destroy_infra(context: Context) -> Changes:
     """Remove all that `infra` made, except the state bucket, which other environments may use. May be run again.
 
@@ -140,38 +150,45 @@ def destroy_infra(context: Context) -> Changes:
     if not _bucket_mark(context)[0]:
         return Changes()  # no state, so nothing was ever made
     terraform = open_terraform(context)
-    if not terraform.resources():
+    terraform.recover()
+    known = terraform.known()
+    if not known:
         return Changes()
     _protect(context, False)
     _remove_cluster(context)
+    _clear_the_way(context, known, settled=terraform.settled)
     return terraform.destroy(variables(context))
+
+
+def _clear_the_way(context: Context, known: frozenset[str], *, settled: bool) -> None:
+    """Delete what Terraform does not know and would wait for in vain: unattached network interfaces, forgotten things.
+
+    After a run that ended by itself nothing is forgotten.
+    """
+    aws = _aws(context)
+
+    def unattached() -> list[Leftover]:
+        return inventory.unattached_interfaces(aws, deployment(context))
+
+    def unknown() -> list[Leftover]:
+        found = [item for item in inventory.leftovers(aws, deployment(context)) if not _is_known(item, known)]
+        return [item for item in found if item.kind != "network interface"] + unattached()
+
+    sweep(unattached if settled else unknown, aws, context.emit)
+
+
+def _is_known(item: Leftover, known: frozenset[str]) -> bool:
+    return bool({item.id, item.id.replace("/", ":"), item.id.rpartition("/")[2]} & known)
 
 
 def _remove_cluster(context: Context) -> None:
     """Remove nodes and cluster by request, so that Terraform finds them gone.
 
-    Before it asks for a cluster's removal, provider 5.x sleeps for a random time of up to a minute. What goes wrong
-    here is only said: Terraform tries again, slowly, and has the last word.
+    Before it asks for a cluster's removal, provider 5.x sleeps for a random time of up to a minute. What is still there
+    after this is Terraform's: it tries again, slowly, and has the last word.
     """
-    aws, name = _aws(context), context.settings.cluster_name
-    try:
-        if aws.cluster(name) is None:
-            return
-        for group in _groups(aws, name):
-            aws.call("eks", "delete_nodegroup", clusterName=name, nodegroupName=group)
-        _wait(context, f"the removal of the nodes of {name}", lambda: not _groups(aws, name))
-        aws.call("eks", "delete_cluster", name=name)
-        _wait(context, f"the removal of the cluster {name}", lambda: aws.cluster(name) is None)
-    except (AwsRefused, TimedOut) as error:
-        context.emit(Warned(f"removing the cluster ahead of Terraform did not work: {error}"))
-
-
-def _groups(aws: Aws, cluster: str) -> list[str]:
-    return list(aws.pages("eks", "list_nodegroups", "nodegroups", clusterName=cluster))
-
-
-def _wait(context: Context, what: str, done: Callable[[], bool]) -> None:
-    wait_until(lambda: (done(), ""), what, timeout=REMOVAL_SECONDS, interval=POLL_SECONDS, emit=context.emit)
+    aws, wanted = _aws(context), deployment(context)
+    sweep(lambda: inventory.cluster(aws, wanted), aws, context.emit)
 
 
 def _protect(context: Context, wanted: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -219,10 +220,44 @@ def test_every_run_is_written_down_before_it_begins(world: World) -> None:
     assert terraform_lock.Runs(world.directory / "runs.jsonl").read()[-1].pid == os.getpid()
 
 
-def test_outputs_and_resources_are_read(world: World) -> None:
+def test_outputs_and_ids_are_read(world: World) -> None:
     outputs = {"region": {"sensitive": False, "type": "string", "value": "us-west-2"}}
     (world.home / "output.answers").write_text(json.dumps({"status": 0, "lines": [json.dumps(outputs)]}))
-    (world.home / "state.answers").write_text(json.dumps({"status": 0, "lines": ["aws_vpc.main", "aws_eip.nat"]}))
+    state = {
+        "resources": [
+            {"mode": "managed", "instances": [{"attributes": {"id": "vpc-1", "arn": "arn:vpc-1"}}]},
+            {"mode": "data", "instances": [{"attributes": {"id": "us-west-2"}}]},
+        ]
+    }
+    (world.home / "state.answers").write_text(json.dumps({"status": 0, "lines": [json.dumps(state)]}))
     world.terraform.init()
     assert world.terraform.outputs() == {"region": "us-west-2"}
-    assert world.terraform.resources() == ["aws_vpc.main", "aws_eip.nat"]
+    assert world.terraform.known() == {"vpc-1", "arn:vpc-1"}
+
+
+def test_before_the_first_apply_nothing_is_known(world: World) -> None:
+    world.terraform.init()
+    assert world.terraform.known() == frozenset()
+    assert not world.terraform.settled
+
+
+@pytest.mark.parametrize(("status", "settled"), [(0, True), (1, True), (137, False)])
+def test_it_is_settled_when_terraform_ended_by_itself(world: World, status: int, settled: bool) -> None:
+    world.answer("apply", (0, [DONE]), (status, [DONE]))
+    world.terraform.init()
+    world.terraform.apply({})
+    with contextlib.suppress(TerraformFailed):
+        world.terraform.apply({})
+    assert world.open().settled is settled
+
+
+def test_imports_are_told_for_one_apply_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    real = Terraform._change
+    adoption = world.directory / "module" / "adoption.tf"
+    monkeypatch.setattr(Terraform, "_change", lambda *a: (seen.append(adoption.read_text()), real(*a))[1])
+    world.answer("apply", (0, [DONE]))
+    world.terraform.init()
+    world.terraform.apply({}, {'aws_eip.nat["us-west-2a"]': "eipalloc-1"})
+    assert seen == ['import {\n  to = aws_eip.nat["us-west-2a"]\n  id = "eipalloc-1"\n}\n']
+    assert not adoption.exists()

@@ -9,14 +9,15 @@ from moto import mock_aws
 
 from chaosctl.adapters import elb
 from chaosctl.adapters.aws import Aws
-from chaosctl.adapters.kube import INGRESSES, SERVICES, Object
+from chaosctl.adapters.kube import DEPLOYMENTS, DISRUPTION_BUDGETS, INGRESSES, SERVICES, Object
+from chaosctl.adapters.terraform import TerraformFailed
 from chaosctl.config import Settings
 from chaosctl.errors import ExitStatus, LeftoversFound
 from chaosctl.events import ignore
-from chaosctl.stages import destroy
+from chaosctl.stages import destroy, sweep
 from chaosctl.stages.stage import Context
 from chaosctl.target import Target
-from tests.unit.stages.fakes import FakeKube
+from tests.unit.stages.fakes import FakeKube, deployment
 
 ENV = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret-of-the-test"}
 CLUSTER = "chaotic-backend-cluster"
@@ -24,8 +25,9 @@ CLUSTER = "chaotic-backend-cluster"
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    monkeypatch.setattr(destroy, "FINALIZER_SECONDS", 0.0)
-    monkeypatch.setattr(destroy, "SWEEP_SECONDS", 0.1)
+    monkeypatch.setattr(destroy, "LAG_SECONDS", 0.1)
+    for name, seconds in (("PATIENCE", 0.1), ("SLOW_PATIENCE", 0.2), ("PAUSE", 0.01)):
+        monkeypatch.setattr(sweep, name, seconds)
     with mock_aws():
         yield Aws(ENV, "us-west-2")
 
@@ -72,8 +74,76 @@ def test_what_a_dead_controller_left_is_deleted_in_its_place(
 def test_finalizers_that_nobody_serves_are_taken_off(aws: Aws, context: Context) -> None:
     kube = FakeKube()
     kube.put(INGRESSES, entry("door"))
-    destroy._in_its_place(kube, aws, [], context)
+    destroy._in_its_place(kube, aws, context)
     assert kube.list(INGRESSES)[0]["metadata"]["finalizers"] is None
+    assert "delete validatingwebhookconfigurations aws-load-balancer-webhook" in kube.said
+
+
+def controller_pods(kube: FakeKube, available: int) -> FakeKube:
+    found = deployment(destroy.controller.RELEASE, availableReplicas=available)
+    found["metadata"]["namespace"] = destroy.controller.NAMESPACE
+    kube.put(DEPLOYMENTS, found)
+    return kube
+
+
+def held(name: str, *finalizers: str) -> Object:
+    door = entry(name)
+    door["metadata"]["finalizers"] = list(finalizers)
+    return door
+
+
+def test_a_dead_controller_is_told_at_once(aws: Aws, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    kube, revived = controller_pods(FakeKube(), 0), list[Context]()
+    kube.put(INGRESSES, held("door", "ingress.k8s.aws/resources"))
+    target_group(aws)
+    monkeypatch.setattr(destroy, "_live_kube", lambda _: kube)
+    monkeypatch.setattr(destroy, "_revive", lambda context: bool(revived.append(context)))
+    assert destroy.Balancers().run(context).changed
+    assert len(revived) == 1 and elb.target_groups(aws, CLUSTER) == [] and kube.list(INGRESSES) == []
+
+
+def test_a_controller_that_made_nothing_is_not_revived(
+    aws: Aws, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kube = controller_pods(FakeKube(), 0)
+    kube.put(INGRESSES, entry("door"))
+    monkeypatch.setattr(destroy, "_live_kube", lambda _: kube)
+    monkeypatch.setattr(destroy, "_revive", lambda _: pytest.fail("revived"))
+    assert destroy.Balancers().run(context).changed
+
+
+def test_finalizers_of_others_are_not_waited_for(aws: Aws, context: Context) -> None:
+    kube = controller_pods(FakeKube(), 1)
+    kube.put(INGRESSES, held("door", "example.com/never"))
+    assert destroy._left(kube, aws, context) == ""
+    kube.put(INGRESSES, held("gate", "group.ingress.k8s.aws/shared"))
+    assert destroy._left(kube, aws, context) == "shop/gate"
+
+
+@pytest.mark.parametrize("available", [0, 1])
+def test_a_controller_that_gets_no_further_is_not_waited_for(
+    aws: Aws, context: Context, monkeypatch: pytest.MonkeyPatch, available: int
+) -> None:
+    monkeypatch.setattr(destroy, "STALL_SECONDS", 0.1 if available else 999.0)
+    monkeypatch.setattr(destroy, "DEAD_SECONDS", 999.0 if available else 0.1)
+    kube = controller_pods(FakeKube(), available)
+    kube.put(INGRESSES, held("door", "ingress.k8s.aws/resources"))
+    destroy._wait_for_controller(kube, aws, context)
+
+
+def test_budgets_are_deleted_everywhere() -> None:
+    kube = FakeKube()
+    kube.put(DISRUPTION_BUDGETS, entry("strict"))
+    assert destroy._delete_budgets(kube)
+    assert kube.list(DISRUPTION_BUDGETS) == []
+
+
+def test_terraform_that_fails_leaves_the_rest_to_the_sweep(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Context) -> None:
+        raise TerraformFailed("destroy", [], "it broke", Path("log"))
+
+    monkeypatch.setattr(destroy, "destroy_infra", fail)
+    assert destroy.Cloud().run(context).changed
 
 
 def test_nothing_there_is_nothing_to_do(aws: Aws, context: Context) -> None:
@@ -87,9 +157,16 @@ def test_log_groups_that_eks_made_again_are_swept(aws: Aws, context: Context) ->
     assert destroy.Proof().run(context).changed
 
 
-def test_what_is_left_is_listed(aws: Aws, context: Context) -> None:
+def test_what_is_ours_without_an_owner_is_deleted(aws: Aws, context: Context) -> None:
     target_group(aws)
+    assert destroy.Proof().run(context).changed
+    assert elb.target_groups(aws, CLUSTER) == []
+
+
+def test_what_may_be_of_others_is_listed_and_stays(aws: Aws, context: Context) -> None:
+    policy = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:List*", "Resource": "*"}]}"""
+    aws.call("iam", "create_policy", PolicyName=f"{CLUSTER}-of-someone", PolicyDocument=policy)
     with pytest.raises(LeftoversFound) as caught:
         destroy.Proof().run(context)
     assert caught.value.status == ExitStatus.LEFTOVERS
-    assert "target group: arn:aws:elasticloadbalancing" in caught.value.why
+    assert f"IAM policy: arn:aws:iam::123456789012:policy/{CLUSTER}-of-someone" in caught.value.why

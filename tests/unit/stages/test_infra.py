@@ -9,14 +9,22 @@ from typing import Any
 import pytest
 
 from chaosctl import events
-from chaosctl.adapters.aws import AwsRefused, Cluster
-from chaosctl.adapters.terraform import Applied
-from chaosctl.adapters.terraform_messages import Changes
+from chaosctl.adapters import existing, inventory
+from chaosctl.adapters.aws import AwsRefused
+from chaosctl.adapters.inventory import Leftover
+from chaosctl.adapters.terraform import Applied, Plan
+from chaosctl.adapters.terraform_messages import Changes, PlannedChange
 from chaosctl.config import InfraSettings, Settings
 from chaosctl.errors import PreconditionFailed
-from chaosctl.stages import infra
+from chaosctl.stages import infra, sweep
 from chaosctl.stages.stage import Context
 from chaosctl.target import Target
+
+OURS = {
+    "arn": "arn:aws:eks:eu-west-1:1:cluster/chaotic-backend-cluster",
+    "status": "ACTIVE",
+    "tags": {"chaosctl:cluster": "chaotic-backend-cluster", "chaosctl:environment": "default"},
+}
 
 
 def refused(code: str) -> AwsRefused:
@@ -33,6 +41,7 @@ class FakeAws:
     cluster_data: dict[str, Any] | None = None
     groups: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
 
     def call(self, service: str, operation: str, **arguments: Any) -> Any:
         self.asked.append(operation)
@@ -60,30 +69,42 @@ class FakeAws:
     def delete_cluster(self, name: str) -> None:
         self.cluster_data = None
 
-    def pages(self, *_: str, **__: str) -> list[str]:
-        return list(self.groups)
+    def release_address(self, AllocationId: str) -> None:
+        self.released.append(AllocationId)
 
-    def cluster(self, name: str) -> Cluster | None:
-        return Cluster(name, "", "ACTIVE", "", "", "", "") if self.cluster_data is not None else None
+    def pages(self, service: str, operation: str, key: str, **_: Any) -> list[Any]:
+        return list(self.groups) if operation == "list_nodegroups" else []
 
 
 @dataclass
 class FakeTerraform:
     """A module: remembers what it was asked, and has `state`."""
 
-    state: list[str] = field(default_factory=list)
+    state: frozenset[str] = frozenset()
+    settled: bool = True
     applied: list[Mapping[str, Any]] = field(default_factory=list)
+    imported: list[Mapping[str, str]] = field(default_factory=list)
     backends: list[Mapping[str, str] | None] = field(default_factory=list)
     destroyed: int = 0
 
     def init(self, backend: Mapping[str, str] | None = None) -> None:
         self.backends.append(backend)
 
-    def apply(self, variables: Mapping[str, Any]) -> Applied:
+    def recover(self) -> None:
+        pass
+
+    wait_for_orphan = recover
+
+    def apply(self, variables: Mapping[str, Any], imports: Mapping[str, str] | None = None) -> Applied:
         self.applied.append(variables)
+        self.imported.append(imports or {})
         return Applied(Changes(added=1), {"vpc_id": "vpc-1"})
 
-    def resources(self) -> list[str]:
+    def plan(self, variables: Mapping[str, Any]) -> Plan:
+        created = [PlannedChange("aws_vpc.main", "create"), PlannedChange("aws_eip.nat", "create")]
+        return Plan(tuple(created), (), Changes())
+
+    def known(self) -> frozenset[str]:
         return self.state
 
     def destroy(self, variables: Mapping[str, Any]) -> Changes:
@@ -186,8 +207,8 @@ def test_deletion_protection_follows_the_settings(world: World) -> None:
 
 def test_destroy_clears_protection_then_removes_nodes_cluster_and_the_rest(world: World) -> None:
     world.aws.mark, world.aws.groups = "any", ["main"]
-    world.aws.cluster_data = {"deletionProtection": True}
-    world.main.state = ["aws_vpc.main"]
+    world.aws.cluster_data = {"deletionProtection": True, **OURS}
+    world.main.state = frozenset({"vpc-1"})
     assert infra.destroy_infra(world.context) == Changes(removed=1)
     changing = [operation for operation in world.aws.asked if not operation.startswith(("get", "describe"))]
     assert changing == ["update_cluster_config", "delete_nodegroup", "delete_cluster"]
@@ -205,7 +226,9 @@ def test_destroy_of_an_empty_state_has_nothing_to_do(world: World) -> None:
 
 
 def test_what_fails_ahead_of_terraform_is_left_to_terraform(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.aws.mark, world.aws.cluster_data, world.main.state = "any", {}, ["aws_vpc.main"]
+    world.aws.mark, world.aws.cluster_data, world.main.state = "any", dict(OURS), frozenset({"vpc-1"})
+    monkeypatch.setattr(sweep, "SLOW_PATIENCE", 0.1)
+    monkeypatch.setattr(sweep, "PAUSE", 0.01)
 
     def fail(name: str) -> None:
         raise refused("ResourceInUseException")
@@ -213,3 +236,34 @@ def test_what_fails_ahead_of_terraform_is_left_to_terraform(world: World, monkey
     monkeypatch.setattr(world.aws, "delete_cluster", fail)
     infra.destroy_infra(world.context)
     assert world.main.destroyed == 1
+
+
+def test_a_cluster_that_is_not_ours_is_left_to_terraform(world: World) -> None:
+    world.aws.mark, world.main.state = "any", frozenset({"vpc-1"})
+    world.aws.cluster_data = {**OURS, "tags": {"chaosctl:environment": "another"}}
+    infra.destroy_infra(world.context)
+    assert "delete_cluster" not in world.aws.asked
+
+
+def test_after_a_good_end_nothing_is_looked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(existing, "found", lambda *_: pytest.fail("asked"))
+    infra.Infra().run(world.context)
+    assert world.main.imported == [{}]
+
+
+def test_what_a_killed_run_made_is_imported(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.main.settled = False
+    monkeypatch.setattr(existing, "found", lambda *_: {"aws_vpc.main": "vpc-1", "aws_subnet.gone": "subnet-1"})
+    monkeypatch.setattr(existing, "changing", lambda *_: "")
+    infra.Infra().run(world.context)
+    assert world.main.imported == [{"aws_vpc.main": "vpc-1"}]
+
+
+def test_what_only_a_killed_run_knew_is_deleted_before_terraform_destroys(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.aws.mark, world.main.state, world.main.settled = "any", frozenset({"vpc-1"}), False
+    left = [Leftover("VPC", "vpc-1"), Leftover("Elastic IP", "eipalloc-1"), Leftover("network interface", "eni-1")]
+    monkeypatch.setattr(inventory, "leftovers", lambda *_: [x for x in left if x.id not in world.aws.released])
+    infra.destroy_infra(world.context)
+    assert world.aws.released == ["eipalloc-1"]
