@@ -183,7 +183,7 @@ def _invalid(record: Record, clocks: Clocks) -> list[str]:
 
 def _missed_by_watch(record: Record, clocks: Clocks) -> bool:
     verified = record.verified
-    if verified is None or not any(kill.gone for kill in _kills(record)):
+    if verified is None or record.recovery.zero is None or not any(kill.gone for kill in _kills(record)):
         return False
     return clocks.replacements is None and not record.recovery.not_recovered(verified.pods)
 

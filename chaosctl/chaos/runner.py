@@ -248,10 +248,11 @@ class Run:
         timing = self._experiment.timing
         fault_at = self._log.ask(lambda record: record.recovery.zero) or time.monotonic()
         long_enough = fault_at + timing.observe
+        shown_by = fault_at + max(timing.observe, self._fault.patience(self._experiment.plan))
 
         def missing(record: Record) -> str:
             seen_enough = time.monotonic() >= long_enough
-            if seen_enough and not gate.effective(record):
+            if time.monotonic() >= shown_by and not gate.effective(record):
                 return ""  # the verdict will be that nothing happened; there is nothing to wait for
             return (
                 gate.unsettled(record, with_targets=self._world.targets is not None)

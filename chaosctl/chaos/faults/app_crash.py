@@ -28,6 +28,8 @@ class AppCrash(Fault):
     needs = f"pods with the annotation {COMMAND}"
     undoes = "nothing to put back: the liveness probe restarts the container"
 
+    shows_within = 60.0  # the liveness probe has to fail several times
+
     def unfit(self, cluster: Cluster, place: Place) -> str:
         """See Fault."""
         offering = [obj for obj in cluster.list(PODS, place.namespace, place.selector) if _command(obj)]

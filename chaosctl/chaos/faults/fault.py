@@ -37,6 +37,7 @@ class Fault(ABC):
 
     about, needs, undoes  one line each, for `chaosctl chaos list`
     aftermath             its undo disturbs pods as well: the run sees that through
+    shows_within          seconds until a first sign of it can be expected; without one by then it had no effect
     """
 
     name: ClassVar[str]
@@ -44,6 +45,7 @@ class Fault(ABC):
     needs: ClassVar[str] = "nothing"
     undoes: ClassVar[str] = "nothing to put back"
     aftermath: ClassVar[bool] = False
+    shows_within: ClassVar[float] = 0.0
     options: ClassVar[type[Options]] = Options
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
@@ -84,7 +86,11 @@ class Fault(ABC):
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
         """Put back what can be put back; one line that says what. Can be called again, also after half a fault."""
-        return f"nothing to put back: the controllers of {', '.join(data['victims'])} replace them"
+        return f"nothing to put back of {', '.join(data['victims'])}"
+
+    def patience(self, plan: FaultPlan) -> float:
+        """How long to wait for a first sign of it, in seconds."""
+        return self.shows_within
 
     def seconds(self, plan: FaultPlan) -> float:
         """How long a held fault is to last, at least."""

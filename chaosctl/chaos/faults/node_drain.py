@@ -72,7 +72,7 @@ class NodeDrain(Fault):
                         yield Injected(time.monotonic(), pod.uid, pod.name)
             if waiting:
                 pause(RETRY_EVERY, stop)
-        for pod in waiting:
+        for pod in () if stop() else waiting:
             yield NotInjected(time.monotonic(), pod.uid, pod.name, "a PodDisruptionBudget did not let it go")
 
     def _evict(self, pod: Pod, place: Place, cluster: Cluster) -> bool:

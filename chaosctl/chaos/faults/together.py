@@ -70,6 +70,10 @@ class Together(Fault):
         """See Fault."""
         return "; ".join(self._faults[p["fault"]].undo(p["data"], cluster) for p in reversed(data["parts"]))
 
+    def patience(self, plan: FaultPlan) -> float:
+        """See Fault."""
+        return max((self._faults[p.fault].patience(p) for p in plan.parts), default=0.0)
+
     def seconds(self, plan: FaultPlan) -> float:
         """How long the longest of its parts is held."""
         return max((self._faults[p.fault].seconds(p) for p in plan.parts), default=0.0)
