@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import secrets
 import signal
 import sys
@@ -180,6 +181,13 @@ def list_(session: Session) -> Report:
     return view.listed(FAULTS_TO_NAME, reasons, scenarios.shipped(), reachable=context is not None)
 
 
+@command
+def schema(session: Session) -> Report:
+    """Print the JSON schema of scenario files, for editors."""
+    found = scenarios.schema()
+    return Report(found, (json.dumps(found, indent=2),))
+
+
 def _root(ctx: typer.Context, **options: Any) -> None:
     """See `chaos`. Options stand after the subcommand; before it they would mean nothing."""
     if ctx.invoked_subcommand is None:
@@ -204,6 +212,7 @@ _root.__doc__ = chaos.__doc__
 app.callback(invoke_without_command=True)(_root)
 app.command("run")(run)
 app.command("list")(list_)
+app.command("schema")(schema)
 
 
 def _seed(given: int | None) -> int:

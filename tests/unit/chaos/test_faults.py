@@ -161,27 +161,33 @@ def test_the_last_node_is_never_taken(fault: str) -> None:
     assert refusal.value.code == "CHAOS-UNFIT"
 
 
-def test_a_node_that_has_most_of_the_pods_is_not_terminated_without_consent() -> None:
-    cluster = whole_cluster(4)
+def on(cluster: FakeCluster, name: str) -> None:
     for known in list(cluster.pods_now.values()):
-        cluster.pods_now[known.name] = replace(known, node="node-a")
-    aim = Aim(1, fault="node-terminate")
-    plan = FAULTS["node-terminate"].plan(aim, PLACE, cluster)
-    assert plan.victims[0].name == "node-b"
-    pods_of_b = [p for p in cluster.pods_now.values()][:3]
-    for known in pods_of_b:
-        cluster.pods_now[known.name] = replace(known, node="node-b")
-    cluster.pods_now.popitem()
-    with pytest.raises(Refused) as refusal:
-        FAULTS["zone-loss"].plan(replace(aim, fault="zone-loss"), PLACE, only(cluster, "node-b"))
-    assert refusal.value.code in ("CHAOS-BLAST-RADIUS", "CHAOS-UNFIT")
+        cluster.pods_now[known.name] = replace(known, node=name)
 
 
-def only(cluster: FakeCluster, name: str) -> FakeCluster:
-    """The same with nothing but this node and an empty copy of it in the same zone."""
-    kept = cluster.objects["nodes", "", name]
-    cluster.objects = {k: o for k, o in cluster.objects.items() if k[0] != "nodes"} | {("nodes", "", name): kept}
-    return cluster
+def test_a_node_that_has_all_of_the_pods_is_not_terminated() -> None:
+    cluster = whole_cluster(4)
+    on(cluster, "node-a")
+    assert FAULTS["node-terminate"].plan(Aim(1, fault="node-terminate"), PLACE, cluster).victims[0].name == "node-b"
+
+
+def test_a_zone_that_has_most_of_the_pods_is_lost_with_consent_only() -> None:
+    cluster = whole_cluster(5, nodes=2)
+    on(cluster, "node-a")
+    cluster.objects["nodes", "", "node-b"]["status"] = {"conditions": [{"type": "Ready", "status": "False"}]}
+    cluster.objects["nodes", "", "node-c"] = node("node-c", "zone-0")
+    cluster.objects["nodes", "", "node-d"] = node("node-d", "zone-0")
+    cluster.objects["nodes", "", "node-e"] = node("node-e", "zone-1")
+    lost = FAULTS["zone-loss"].plan(Aim(1, fault="zone-loss"), PLACE, cluster).victims
+    assert {victim.name for victim in lost} == {"node-e"}
+    for name in ("node-c", "node-d"):
+        del cluster.objects["nodes", "", name]
+    cluster.objects["nodes", "", "node-e"] = node("node-e", "zone-1", cordoned=True)
+    cluster.objects["nodes", "", "node-f"] = node("node-f", "zone-2")
+    cluster.pods_now["web-1"] = replace(cluster.pods_now["web-1"], node="node-f")
+    lost = FAULTS["zone-loss"].plan(Aim(1, fault="zone-loss"), PLACE, cluster).victims
+    assert {victim.name for victim in lost} == {"node-f", "web-1"}
 
 
 def test_without_aws_no_instance_is_terminated() -> None:
