@@ -27,7 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from chaosctl.adapters.kube import DEPLOYMENTS, NETWORK_POLICIES, NODES, Kube
+from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, NETWORK_POLICIES, NODES, Kube
 from chaosctl.chaos.cluster import KubeCluster, Place
 from chaosctl.chaos.experiment import Aim
 from chaosctl.chaos.faults import FAULTS
@@ -56,7 +56,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     cluster, place = _cluster(options)
-    before, dice = _state(cluster, place), random.Random(options.seed)  # noqa: S311 - not a secret
+    before, dice = _state(cluster, place), random.Random(options.seed)
     moments: Counter[str] = Counter()
     left: list[str] = []
     with tempfile.TemporaryDirectory() as directory:
@@ -120,9 +120,14 @@ def _state(cluster: KubeCluster, place: Place) -> dict[str, Any]:
         "cordons": sorted(n["metadata"]["name"] for n in nodes if n["spec"].get("unschedulable")),
         "taints": {n["metadata"]["name"]: n["spec"]["taints"] for n in nodes if _taints(n)},
         "policies": sorted(p["metadata"]["name"] for p in cluster.list(NETWORK_POLICIES, place.namespace)),
+        "autoscalers": {a["metadata"]["name"]: _bounds(a) for a in cluster.list(AUTOSCALERS, place.namespace)},
         "replicas": {d["metadata"]["name"]: d["spec"]["replicas"] for d in apps},
         "templates": {d["metadata"]["name"]: d["spec"]["template"]["spec"] for d in apps},
     }
+
+
+def _bounds(autoscaler: Any) -> tuple[int, int]:
+    return autoscaler["spec"]["minReplicas"], autoscaler["spec"]["maxReplicas"]
 
 
 def _taints(node: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from chaosctl.adapters.kube import DEPLOYMENTS
+from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS
 from chaosctl.chaos.cluster import Cluster, Object, Place
 from chaosctl.chaos.events import Injected
 from chaosctl.chaos.experiment import Aim, FaultPlan
@@ -26,11 +26,11 @@ class Options(fault.Options):
 
 
 class Scale(Fault):
-    """The Deployment's replica count. Where an HPA rules it, the HPA may set it right before the undo does."""
+    """The Deployment's replica count; and the bounds of the HPA that rules it, or that would set it right at once."""
 
     name = "scale"
     about = "the app's Deployment gets `by` replicas more (or fewer) for `seconds`"
-    undoes = "the replica count, unless something else has set it since"
+    undoes = "the replica count and the HPA's bounds, unless someone else has set them since"
     options = Options
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
@@ -63,12 +63,14 @@ class Scale(Fault):
     def undo_data(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
         """See Fault."""
         (victim,) = plan.victims
+        wanted = self._wanted(plan)
         return {
             "namespace": plan.place.namespace,
             "deployment": victim.name,
             "uid": victim.uid,
             "original": int(victim.before),
-            "injected": self._wanted(plan),
+            "injected": wanted,
+            "autoscaler": _bounds(_autoscaler(cluster, plan.place, victim.name), wanted),
         }
 
     def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
@@ -76,7 +78,10 @@ class Scale(Fault):
         if stop():
             return
         (victim,) = plan.victims
-        cluster.patch(DEPLOYMENTS, victim.name, {"spec": {"replicas": self._wanted(plan)}}, plan.place.namespace)
+        data, namespace = self.undo_data(plan, cluster), plan.place.namespace
+        if bounds := data["autoscaler"]:
+            cluster.patch(AUTOSCALERS, bounds["name"], {"spec": bounds["injected"]}, namespace)
+        cluster.patch(DEPLOYMENTS, victim.name, {"spec": {"replicas": data["injected"]}}, namespace)
         yield Injected(time.monotonic(), victim.uid, victim.name)
 
     def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
@@ -89,7 +94,35 @@ class Scale(Fault):
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
         """See Fault."""
+        bounds = data["autoscaler"]
+        if bounds and _spec(cluster.get(AUTOSCALERS, bounds["name"], data["namespace"])) == bounds["injected"]:
+            cluster.patch(AUTOSCALERS, bounds["name"], {"spec": bounds["original"]}, data["namespace"])
         return restore_replicas(data, cluster)
+
+
+def _autoscaler(cluster: Cluster, place: Place, deployment: str) -> Object | None:
+    """The HPA that rules the Deployment."""
+    wanted = {"kind": "Deployment", "name": deployment}
+    found = cluster.list(AUTOSCALERS, place.namespace)
+    return next((hpa for hpa in found if wanted.items() <= hpa["spec"]["scaleTargetRef"].items()), None)
+
+
+def _bounds(autoscaler: Object | None, wanted: int) -> dict[str, Any] | None:
+    """Its name and bounds, and those that let `wanted` replicas be."""
+    if autoscaler is None:
+        return None
+    original = _spec(autoscaler)
+    more = wanted > original["minReplicas"]
+    injected = {
+        "minReplicas": wanted if more else min(wanted, original["minReplicas"]),
+        "maxReplicas": max(wanted, original["maxReplicas"]) if more else wanted,
+    }
+    return {"name": autoscaler["metadata"]["name"], "original": original, "injected": injected}
+
+
+def _spec(autoscaler: Object | None) -> dict[str, int]:
+    spec = autoscaler["spec"] if autoscaler else {}
+    return {"minReplicas": spec.get("minReplicas", 1), "maxReplicas": spec.get("maxReplicas", 0)}
 
 
 def restore_replicas(data: Mapping[str, Any], cluster: Cluster) -> str:
