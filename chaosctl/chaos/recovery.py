@@ -17,6 +17,7 @@ from chaosctl.chaos.experiment import FaultPlan, Sign, Victim
 from chaosctl.chaos.requests import Request
 
 HEALTHY = "healthy"
+ROUNDING = 1e-5  # seconds: intended times are kept in whole microseconds
 LEAVING = {"draining", "unused"}  # states of targets that are on their way out
 
 
@@ -239,7 +240,7 @@ class Recovery:
         return Clocks(
             replacements=_minus(self._replaced.since, fault),
             targets=_minus(self._healthy.since, fault),
-            traffic=since - fault if until - since >= clean else None,
+            traffic=since - fault if until - since >= clean - ROUNDING else None,
         )
 
     def not_recovered(self, pods: Iterable[PodState]) -> list[str]:

@@ -263,7 +263,7 @@ def _breaches(budgets: Budgets, clocks: Clocks, streams: tuple[StreamFigures, ..
 
 
 def _notes(record: Record) -> tuple[str, ...]:
-    notes = [f"not killed: {text}" for text in record.not_injected]
+    notes = [f"not hit: {text}" for text in record.not_injected]
     if record.breached:
         notes.append(f"injection was stopped early: {record.breached}")
     if record.watch_gaps:

@@ -205,8 +205,11 @@ class Run:
                 world.emit(Warned(f"the fault could not be put back: {error}", "run `chaosctl chaos --undo`"))
 
     def _inject(self) -> None:
-        for injection in self._fault.inject(self._experiment.plan, self._world.cluster, self._stop_injecting):
-            self._log.tell(injection)
+        try:
+            for injection in self._fault.inject(self._experiment.plan, self._world.cluster, self._stop_injecting):
+                self._log.tell(injection)
+        except ChaosctlError as error:
+            self._log.tell(e.NotInjected(time.monotonic(), "", self._fault.name, str(error)))
 
     def _stop_injecting(self) -> bool:
         """Whether to begin nothing more: interrupted, or a budget is exceeded already."""

@@ -93,6 +93,18 @@ def test_an_undo_that_fails_is_not_recovered_and_stays_in_the_log(tmp_path: Path
     assert len(UndoLog(tmp_path / "undo").left()) == 1
 
 
+def test_an_injection_that_the_api_refuses_has_no_effect(tmp_path: Path) -> None:
+    cluster = whole_cluster()
+
+    def refuse(*args: Any, **more: Any) -> dict[str, Any]:
+        raise Unreachable("no answer", code="KUBE-UNREACHABLE")
+
+    cluster.patch = refuse  # type: ignore[method-assign]
+    result = judged(cluster, tmp_path, "scale", options={"seconds": 0})
+    assert result.verdict is Verdict.NO_EFFECT
+    assert any("no answer" in note for note in result.notes)
+
+
 @pytest.mark.parametrize("kind", ["image", "readiness", "crash-loop"])
 def test_a_bad_rollout_is_rolled_back(kind: str) -> None:
     cluster, fault = whole_cluster(), FAULTS["bad-rollout"]
