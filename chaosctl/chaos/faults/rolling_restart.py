@@ -20,6 +20,7 @@ class RollingRestart(Fault):
     """Every pod is replaced, at the pace that the Deployment's strategy allows."""
 
     name = "rolling-restart"
+    shows_within = 120.0  # no old pod goes before a new one is ready
     about = "every pod of the app is replaced, at the pace of the Deployment's strategy"
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:

@@ -31,6 +31,7 @@ class SlowColdStart(Fault):
     needs = f"a pod template with the annotation {VARIABLE}"
     undoes = "the variable, by a second rollout"
     aftermath = True
+    shows_within = 300.0  # no old pod goes before a new one is ready
     options = Options
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
