@@ -67,8 +67,10 @@ PODS = Resource("", "v1", "pods")
 EVENTS = Resource("", "v1", "events")
 SERVICES = Resource("", "v1", "services")
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
+DAEMON_SETS = Resource("apps", "v1", "daemonsets")
 REPLICA_SETS = Resource("apps", "v1", "replicasets")
 INGRESSES = Resource("networking.k8s.io", "v1", "ingresses")
+NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
 DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets")
 AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers")
@@ -304,6 +306,11 @@ class Kube:
             return {"Authorization": f"Bearer {self.token()}"}
         settings = client.configuration.auth_settings().values()
         return {s["key"]: s["value"] for s in settings if s.get("in") == "header" and s.get("value")}
+
+    def websocket_access(self) -> tuple[Any, dict[str, str]]:
+        """The client library's configuration and the headers for a websocket of its own (adapters/execution.py)."""
+        client = self._connected()
+        return client.configuration, {k.lower(): v for k, v in self._authorization(client).items()}
 
     def _connected(self) -> Any:
         with self._lock:

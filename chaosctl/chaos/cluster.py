@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from chaosctl.adapters.execution import Execution, execute
 from chaosctl.adapters.follow import Follow
-from chaosctl.adapters.kube import DISRUPTION_BUDGETS, NAMESPACES, PODS, Kube
+from chaosctl.adapters.kube import DISRUPTION_BUDGETS, NAMESPACES, PODS, Kube, Resource
 from chaosctl.adapters.pod import Pod
 from chaosctl.errors import ChaosctlError, Unreachable
 
@@ -103,12 +104,73 @@ class Cluster(Protocol):
     def evict(self, place: Place, name: str, uid: str) -> None:
         """Evict it. Raises EvictionBlocked when a PodDisruptionBudget does not allow it now, NotFound, Conflict."""
 
+    @property
+    def cloud(self) -> Cloud | None:
+        """Where its nodes are instances; None for a target without AWS."""
+
+    def get(self, resource: Resource, name: str, namespace: str = "") -> Object | None:
+        """Any object, or None when there is none."""
+
+    def list(self, resource: Resource, namespace: str = "", labels: str = "", fields: str = "") -> Sequence[Object]:
+        """Objects of any kind; all namespaces when none is named."""
+
+    def patch(self, resource: Resource, name: str, change: Object, namespace: str = "") -> Object:
+        """JSON merge patch; the changed object."""
+
+    def create(self, resource: Resource, manifest: Object) -> Object:
+        """Create an object; Conflict when it exists."""
+
+    def remove(self, resource: Resource, name: str, namespace: str = "") -> bool:
+        """Delete an object; False when it was gone already."""
+
+    def execute(self, namespace: str, pod: str, container: str, command: Sequence[str], timeout: float) -> Execution:
+        """Run a command in a running container, for at most `timeout` seconds."""
+
+
+class Cloud(Protocol):
+    """The instances behind the nodes. Errors are ChaosctlErrors."""
+
+    def state(self, instance: str) -> str:
+        """running, shutting-down, terminated ...; empty when there is no such instance."""
+
+    def terminate(self, instance: str) -> None:
+        """Terminate it; returns when that was acknowledged."""
+
 
 class KubeCluster:
     """The Cluster behind adapters/kube.py."""
 
-    def __init__(self, kube: Kube) -> None:
-        self._kube = kube
+    def __init__(self, kube: Kube, cloud: Cloud | None = None) -> None:
+        self._kube, self._cloud = kube, cloud
+
+    @property
+    def cloud(self) -> Cloud | None:
+        """See Cluster."""
+        return self._cloud
+
+    def get(self, resource: Resource, name: str, namespace: str = "") -> Object | None:
+        """See Cluster."""
+        return self._kube.get(resource, name, namespace or None)
+
+    def list(self, resource: Resource, namespace: str = "", labels: str = "", fields: str = "") -> Sequence[Object]:
+        """See Cluster."""
+        return self._kube.list(resource, namespace or None, labels=labels, fields=fields)
+
+    def patch(self, resource: Resource, name: str, change: Object, namespace: str = "") -> Object:
+        """See Cluster."""
+        return self._kube.patch(resource, name, dict(change), namespace or None)
+
+    def create(self, resource: Resource, manifest: Object) -> Object:
+        """See Cluster."""
+        return self._kube.create(resource, dict(manifest))
+
+    def remove(self, resource: Resource, name: str, namespace: str = "") -> bool:
+        """See Cluster."""
+        return self._kube.delete(resource, name, namespace or None)
+
+    def execute(self, namespace: str, pod: str, container: str, command: Sequence[str], timeout: float) -> Execution:
+        """See Cluster."""
+        return execute(self._kube, namespace, pod, container, command, timeout)
 
     def identity(self) -> str:
         """UID of kube-system. Raises Unreachable when that cannot be read."""
@@ -160,12 +222,14 @@ class PodState:
     owner_uid: str
     ready: bool
     deleting: bool
+    namespace: str = ""
+    restarts: int = 0
 
     @classmethod
     def of(cls, pod: Pod) -> PodState:
         """From the adapter's pod."""
         ready = pod.ready and not pod.deleting
-        return cls(pod.uid, pod.name, pod.node, pod.ip, pod.owner_uid, ready, pod.deleting)
+        return cls(pod.uid, pod.name, pod.node, pod.ip, pod.owner_uid, ready, pod.deleting, pod.namespace, pod.restarts)
 
 
 @dataclass(frozen=True)

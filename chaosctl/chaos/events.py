@@ -138,6 +138,36 @@ class NotInjected(ChaosEvent):
 
 
 @dataclass(frozen=True)
+class Proved(ChaosEvent):
+    """A victim that is no pod shows that it was hit; `evidence` says how."""
+
+    uid: str
+    name: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Outstanding(ChaosEvent):
+    """What the fault itself still misses beside pods, targets and traffic (a node); empty when nothing."""
+
+    missing: str
+
+
+@dataclass(frozen=True)
+class Lifted(ChaosEvent):
+    """The fault was undone, at `at`; from now on a held fault recovers."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class NotLifted(ChaosEvent):
+    """Undoing it failed: the entry of the undo log stays."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class Drifted(ChaosEvent):
     """Refused at the last moment: the cluster is not the planned one any more, or a guard rail forbids it now."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from chaosctl.adapters.pod import Pod
 from chaosctl.chaos.cluster import Place
@@ -17,6 +19,14 @@ class Mode(StrEnum):
     EVICT = "evict"  # eviction API: PodDisruptionBudgets are honoured
 
 
+class Sign(StrEnum):
+    """What shows that a victim was really hit."""
+
+    GONE = "gone"  # a pod: its UID exists no more
+    RESTARTED = "restarted"  # a pod: its restart count has risen
+    CHANGED = "changed"  # anything else: the fault itself knows how to see it
+
+
 @dataclass(frozen=True)
 class Aim:
     """What the user asked for, before victims are chosen.
@@ -25,6 +35,9 @@ class Aim:
     percent     how many of the ready pods; one pod when neither is set
     consent     more than the default blast radius is wanted (--yes-really)
     ignore_pdb  delete although a PodDisruptionBudget would be violated
+    fault       its name among the faults
+    options     what this kind of fault can be told, as its own `Options` says
+    parts       faults that happen at once; then `fault` is "together"
     """
 
     seed: int
@@ -33,11 +46,18 @@ class Aim:
     percent: float | None = None
     consent: bool = False
     ignore_pdb: bool = False
+    fault: str = "pod-kill"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[Aim, ...] = ()
 
 
 @dataclass(frozen=True)
 class Victim:
-    """A pod that is going to be killed. Its UID is its identity: a name can come back, a UID cannot."""
+    """What is going to be hit, mostly a pod. Its UID is its identity: a name can come back, a UID cannot.
+
+    namespace  of a victim outside the app's own; empty for one inside it
+    before     what `sign` is compared with: restarts, a generation, the state of an instance
+    """
 
     uid: str
     name: str
@@ -45,16 +65,29 @@ class Victim:
     ip: str
     owner: str  # Kind/name of the controller that replaces it
     owner_uid: str
+    kind: str = "Pod"
+    namespace: str = ""
+    sign: Sign = Sign.GONE
+    before: str = ""
 
     @classmethod
-    def of(cls, pod: Pod) -> Victim:
+    def of(cls, pod: Pod, *, namespace: str = "", sign: Sign = Sign.GONE) -> Victim:
         """The pod as a victim."""
-        return cls(pod.uid, pod.name, pod.node, pod.ip, pod.owner, pod.owner_uid)
+        before = str(pod.restarts)
+        return cls(pod.uid, pod.name, pod.node, pod.ip, pod.owner, pod.owner_uid, "Pod", namespace, sign, before)
 
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """Exactly what will be done to whom. `ready` is how many pods were ready when it was made."""
+    """Exactly what will be done to whom.
+
+    ready     how many of the app's pods were ready when it was made
+    options   what this kind of fault was told
+    also      other places whose pods are watched, because victims are there
+    held      it lasts until it is undone: recovery is counted from then on
+    expected  how many of the app's pods are to be ready while it is held; 0: that does not matter
+    parts     what happens at once, when `fault` is "together"
+    """
 
     fault: str
     mode: Mode
@@ -62,6 +95,11 @@ class FaultPlan:
     place: Place
     victims: tuple[Victim, ...]
     ready: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    also: tuple[Place, ...] = ()
+    held: bool = False
+    expected: int = 0
+    parts: tuple[FaultPlan, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,11 +122,27 @@ class TrafficPlan:
 
 @dataclass(frozen=True)
 class Budgets:
-    """What users may notice. Success in per cent per stream, downtime in seconds per stream, recovery per clock."""
+    """What users may notice. Success in per cent per stream, downtime in seconds per stream, recovery per clock.
+
+    A clock without a budget of its own has `recovery_seconds`.
+    """
 
     success_percent: float = 99.0
     downtime_seconds: float = 1.0
     recovery_seconds: float = 120.0
+    replacements_seconds: float | None = None
+    targets_seconds: float | None = None
+    traffic_seconds: float | None = None
+
+    def of_clock(self, name: str) -> float:
+        """Seconds that the clock `replacements`, `targets` or `traffic` may show."""
+        own: float | None = getattr(self, f"{name}_seconds")
+        return self.recovery_seconds if own is None else own
+
+    @property
+    def longest_recovery(self) -> float:
+        """The largest budget of a clock."""
+        return max(self.of_clock(name) for name in ("replacements", "targets", "traffic"))
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ def unsteady(record: Record, *, with_targets: bool) -> str:
 
 
 def _pods(record: Record) -> str:
-    staying = [pod for pod in record.recovery.pods.values() if not pod.deleting]
-    unready = [pod.name for pod in staying if not pod.ready]
+    everywhere = [pod for pod in record.recovery.pods.values() if not pod.deleting]
+    unready = [pod.name for pod in everywhere if not pod.ready]
     if unready:
-        return f"{len(unready)} of {len(staying)} pods are not ready: {', '.join(sorted(unready)[:3])}"
+        return f"{len(unready)} of {len(everywhere)} pods are not ready: {', '.join(sorted(unready)[:3])}"
+    staying = record.recovery.app(everywhere)
     wanted = record.experiment.plan.ready
     return "" if len(staying) >= wanted else f"{len(staying)} pods are ready, not {wanted}"
 
@@ -41,9 +42,11 @@ def _traffic(record: Record) -> str:
 def unsettled(record: Record, *, with_targets: bool) -> str:
     """What the cluster still owes after the fault; empty when nothing is."""
     recovery = record.recovery
-    ending = [uid for uid in recovery.killed if uid not in recovery.gone]
-    if ending:
-        return f"{len(ending)} of {len(recovery.killed)} victims are not gone yet"
+    if pending := recovery.pending():
+        names = ", ".join(victim.name for victim in pending[:3])
+        return f"{len(pending)} of {len(recovery.killed)} victims do not show it yet: {names}"
+    if recovery.outstanding:
+        return recovery.outstanding
     if not recovery.pods_ready:
         return "replacements are not ready yet"
     return "targets are not healthy yet" if with_targets and not recovery.targets_healthy else ""
@@ -51,14 +54,30 @@ def unsettled(record: Record, *, with_targets: bool) -> str:
 
 def disturbed(record: Record) -> str:
     """What users still miss after the fault; empty when traffic has been clean for long enough."""
-    fault = record.recovery.fault_at
+    fault = record.recovery.zero
     wanted = record.experiment.timing.clean
     clean = record.clean_for(fault) if fault is not None else 0.0
     return "" if clean >= wanted else f"traffic is clean for {clean:.1f} s of {wanted:g} s"
 
 
 def effective(record: Record) -> bool:
-    """Whether any victim shows a sign of its end: gone, or ending."""
+    """Whether any victim shows a sign of its end: gone, or ending, restarted, changed."""
     recovery = record.recovery
     ending = {uid for uid, pod in recovery.pods.items() if pod.deleting}
-    return any(uid in recovery.gone or uid in ending for uid in recovery.killed)
+    hit = [victim for victim in record.experiment.plan.victims if victim.uid in recovery.killed]
+    return any(recovery.happened(victim) or victim.uid in ending for victim in hit)
+
+
+def holding(record: Record) -> str:
+    """What is missing until a fault that is held has shown all that it does; empty when nothing is."""
+    recovery, expected = record.recovery, record.experiment.plan.expected
+    if pending := recovery.pending():
+        return f"{len(pending)} of {len(recovery.killed)} victims do not show it yet"
+    ready = sum(pod.ready for pod in recovery.app(recovery.pods.values()))
+    return f"{ready} pods are ready, not {expected}" if expected and ready != expected else ""
+
+
+def unrestored(record: Record, *, with_targets: bool) -> str:
+    """What is missing after the undo until pods and targets are as before; empty when nothing is."""
+    missing = record.recovery.outstanding or _pods(record)
+    return missing or (_targets(record) if with_targets else "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -30,10 +30,10 @@ def select(aim: Aim, place: Place, pods: Iterable[Pod], budgets: Iterable[Disrup
     """
     ready = cluster.ready(pods, place)
     candidates = [pod for pod in ready if pod.owner_uid]
-    wanted = _how_many(aim, len(ready))
+    wanted = how_many(aim, len(ready))
     if len(candidates) < wanted:
         raise _too_few(wanted, candidates, place)
-    chosen = sorted(candidates, key=lambda pod: _rank(aim.seed, pod.uid))[:wanted]
+    chosen = sorted(candidates, key=lambda pod: rank(aim.seed, pod.uid))[:wanted]
     plan = FaultPlan(
         fault="pod-kill",
         mode=aim.mode,
@@ -58,13 +58,26 @@ def verify(plan: FaultPlan, aim: Aim, place: Place, pods: Iterable[Pod], budgets
     present = {pod.uid for pod in ready if pod.owner_uid}
     missing = [victim for victim in plan.victims if victim.uid not in present]
     if missing:
-        raise Refused(
-            "the cluster is no longer the one that the plan was made for",
-            code="CHAOS-DRIFTED",
-            why="\n".join(f"{victim.name} ({victim.uid}) is gone or not ready" for victim in missing),
-            remedy="make a new plan: chaosctl chaos --kill-pods --dry-run --json",
-        )
+        raise drifted(plan, present)
     _guard(plan, aim, ready, budgets)
+
+
+def verify_place(plan: FaultPlan, place: Place) -> None:
+    """Check that the plan was made for this place. Raises Refused (CHAOS-OTHER-PLACE)."""
+    if plan.place != place:
+        raise _other_place(plan.place, place)
+
+
+def drifted(plan: FaultPlan, present: Collection[str]) -> Refused:
+    """That victims are not what they were; `present` are the UIDs of those that could be hit now."""
+    missing = [victim for victim in plan.victims if victim.uid not in present]
+    return Refused(
+        "the cluster is no longer the one that the plan was made for",
+        code="CHAOS-DRIFTED",
+        why="\n".join(f"{victim.name} ({victim.uid}) is gone or not ready" for victim in missing)
+        or "the same seed chooses others now, or a victim has changed",
+        remedy="make a new plan with --dry-run --json",
+    )
 
 
 def verify_identity(plan: FaultPlan, cluster_identity: str) -> None:
@@ -73,11 +86,12 @@ def verify_identity(plan: FaultPlan, cluster_identity: str) -> None:
         raise _other_place(plan.place, replace(plan.place, cluster=cluster_identity))
 
 
-def _rank(seed: int, uid: str) -> bytes:
+def rank(seed: int, uid: str) -> bytes:
+    """Where the seed puts something among others: sort by this, take the first."""
     return hashlib.sha256(f"{seed}:{uid}".encode()).digest()
 
 
-def _how_many(aim: Aim, ready: int) -> int:
+def how_many(aim: Aim, ready: int) -> int:
     """Never more than asked for: a percentage is rounded down, but to one at least."""
     if aim.percent is not None:
         return max(1, int(ready * aim.percent / 100))
@@ -86,13 +100,13 @@ def _how_many(aim: Aim, ready: int) -> int:
 
 def _guard(plan: FaultPlan, aim: Aim, ready: Sequence[Pod], budgets: Iterable[DisruptionBudget]) -> None:
     if not aim.consent:
-        _guard_blast_radius(len(plan.victims), len(ready))
+        guard_blast_radius(len(plan.victims), len(ready))
     if plan.mode is not Mode.EVICT and not aim.ignore_pdb:
         _guard_budgets(plan, ready, budgets)
 
 
-def _guard_blast_radius(victims: int, ready: int) -> None:
-    """At most half of the ready pods, and one of them left."""
+def guard_blast_radius(victims: int, ready: int) -> None:
+    """At most half of the ready pods, and one of them left. Raises Refused (CHAOS-BLAST-RADIUS)."""
     if victims * 2 <= ready and victims < ready:
         return
     raise Refused(
@@ -143,22 +157,40 @@ def to_plain(plan: FaultPlan) -> dict[str, Any]:
     return {"format": FORMAT, **asdict(plan)}
 
 
+def all_to_plain(plans: Sequence[FaultPlan]) -> dict[str, Any]:
+    """The plans of several steps as the content of a plan file."""
+    return {"format": FORMAT, "steps": [asdict(plan) for plan in plans]}
+
+
 def from_json(text: str, source: str) -> FaultPlan:
-    """The plan in a plan file. Raises UsageProblem (CHAOS-PLAN-UNREADABLE); `source` names it in the error."""
+    """The plan in a plan file of one step. Raises UsageProblem (CHAOS-PLAN-UNREADABLE); `source` names it."""
+    plans = all_from_json(text, source)
+    if len(plans) != 1:
+        raise _unreadable(source, f"it has {len(plans)} steps: give it to `chaosctl chaos run` with its scenario")
+    return plans[0]
+
+
+def all_from_json(text: str, source: str) -> tuple[FaultPlan, ...]:
+    """The plans in a plan file, one for each step. Raises UsageProblem (CHAOS-PLAN-UNREADABLE)."""
     try:
         data = json.loads(text)
         data = data.get("result", data)  # the whole answer to `--dry-run --json` will do
         data = data.get("plan", data)
         if data.pop("format", None) != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
-        plan = _plans.validate_python(data)
-        if not plan.victims or len({victim.uid for victim in plan.victims}) < len(plan.victims):
-            raise ValueError("it names no victim, or one twice")
+        plans = tuple(_plans.validate_python(step) for step in data.get("steps", [data]))
+        for plan in plans:
+            if not plan.victims or len({victim.uid for victim in plan.victims}) < len(plan.victims):
+                raise ValueError("it names no victim, or one twice")
     except (ValueError, AttributeError, ValidationError) as error:
-        raise UsageProblem(
-            f"{source} is not a plan",
-            code="CHAOS-PLAN-UNREADABLE",
-            why=str(error),
-            remedy="make one: chaosctl chaos --kill-pods --dry-run --json > plan.json",
-        ) from error
-    return plan
+        raise _unreadable(source, str(error)) from error
+    return plans
+
+
+def _unreadable(source: str, why: str) -> UsageProblem:
+    return UsageProblem(
+        f"{source} is not a plan",
+        code="CHAOS-PLAN-UNREADABLE",
+        why=why,
+        remedy="make one: chaosctl chaos --kill-pods --dry-run --json > plan.json",
+    )

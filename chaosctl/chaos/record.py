@@ -18,7 +18,7 @@ class Record:
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
-        self.recovery = Recovery(experiment.plan.victims)
+        self.recovery = Recovery(experiment.plan)
         self.requests: dict[str, list[Request]] = {NEW: [], REUSED: [], CONTROL: []}
         self.phases: dict[str, float] = {}
         self.traffic_began: float | None = None
@@ -37,6 +37,7 @@ class Record:
         self.targets_unknown = ""
         self.verified: e.Verified | None = None
         self.not_verified = ""
+        self.not_lifted = ""
         self._last_bad = dict.fromkeys(STREAMS, -math.inf)
         self._known = dict.fromkeys(STREAMS, 0)  # all requests with smaller numbers have ended
         self._early: dict[str, set[int]] = {stream: set() for stream in STREAMS}  # ended before one sent earlier
@@ -124,6 +125,10 @@ _HANDLERS: dict[type[e.ChaosEvent], Callable[[Record, Any], None]] = {
     e.NotSteady: _set("not_steady", lambda event: event.why),
     e.Injected: lambda record, event: record.recovery.kill(event.at, event.uid),
     e.NotInjected: lambda record, event: record.not_injected.append(f"{event.name}: {event.why}"),
+    e.Proved: lambda record, event: record.recovery.prove(event.uid, event.evidence, event.at),
+    e.Outstanding: lambda record, event: record.recovery.miss(event.missing, event.at),
+    e.Lifted: lambda record, event: record.recovery.lift(event.at),
+    e.NotLifted: _set("not_lifted", lambda event: event.why),
     e.Drifted: _set("refused", lambda event: event),
     e.BudgetBreached: _set("breached", lambda event: event.why),
     e.Interrupted: _set("interrupted", lambda event: event.phase),

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from chaosctl.chaos import outage
 from chaosctl.chaos.cluster import PodState, TargetState
-from chaosctl.chaos.experiment import Victim
+from chaosctl.chaos.experiment import FaultPlan, Sign, Victim
 from chaosctl.chaos.requests import Request
 
 HEALTHY = "healthy"
+ROUNDING = 1e-5  # seconds: intended times are kept in whole microseconds
 LEAVING = {"draining", "unused"}  # states of targets that are on their way out
 
 
@@ -50,17 +51,22 @@ class Recovery:
     """What is known of pods and targets since the watch began, and how far the recovery is.
 
     Before `begin` it only learns what exists; pods seen for the first time after it are replacements, if one of the
-    victims' controllers owns them.
+    victims' controllers owns them. A victim without a controller of its own that matters (a rollout makes another one)
+    is replaced by any new pod.
     """
 
-    def __init__(self, victims: Iterable[Victim]) -> None:
-        self._victims = tuple(victims)
+    def __init__(self, plan: FaultPlan) -> None:
+        self._plan = plan
+        self._victims = plan.victims
         self.pods: dict[str, PodState] = {}
         self.targets: tuple[TargetState, ...] = ()
         self.gone: dict[str, float] = {}  # UID to when the watch told of its end
         self.killed: dict[str, float] = {}  # UID to when the API acknowledged it
+        self.proved: dict[str, str] = {}  # UID to what shows that it was hit, for those that are no pods
+        self.outstanding = ""  # what the fault itself still misses
+        self.lifted_at: float | None = None
         self._before: frozenset[str] | None = None
-        self._by_address = False
+        self._served: frozenset[str] = frozenset()  # addresses that were targets before the fault
         self._became_ready: dict[str, float] = {}
         self._replaced, self._healthy = Latch(), Latch()
 
@@ -69,11 +75,35 @@ class Recovery:
         """When the first kill was acknowledged."""
         return min(self.killed.values(), default=None)
 
+    @property
+    def zero(self) -> float | None:
+        """From when the clocks count: the fault, or the end of one that is held until it is undone."""
+        return self.lifted_at if self._plan.held else self.fault_at
+
+    def app(self, pods: Iterable[PodState]) -> list[PodState]:
+        """Those in the app's own namespace that are not ending."""
+        here = ("", self._plan.place.namespace)
+        return [pod for pod in pods if pod.namespace in here and not pod.deleting]
+
+    def happened(self, victim: Victim) -> bool:
+        """Whether the watch (for a pod) or the fault itself has seen that this victim was hit."""
+        match victim.sign:
+            case Sign.GONE:
+                return victim.uid in self.gone
+            case Sign.RESTARTED:
+                return restarted(victim, self.pods.get(victim.uid))
+            case _:
+                return victim.uid in self.proved
+
+    def pending(self) -> list[Victim]:
+        """Those that were hit according to the API, but do not show it yet."""
+        return [v for v in self._victims if v.uid in self.killed and not self.happened(v)]
+
     def begin(self) -> None:
         """What exists now existed before the fault."""
         self._before = frozenset(self.pods)
         addresses = {pod.ip for pod in self.pods.values() if pod.ready}
-        self._by_address = any(target.id in addresses for target in self.targets)
+        self._served = frozenset(target.id for target in self.targets) & addresses
 
     def pod(self, at: float, change: str, pod: PodState) -> None:
         """The watch told of a pod."""
@@ -99,14 +129,32 @@ class Recovery:
         self.killed[uid] = at
         self._look(at)
 
+    def prove(self, uid: str, evidence: str, at: float) -> None:
+        """A victim that is no pod shows that it was hit."""
+        self.proved[uid] = evidence
+        self._look(at)
+
+    def miss(self, missing: str, at: float) -> None:
+        """What the fault itself still misses."""
+        self.outstanding = missing
+        self._look(at)
+
+    def lift(self, at: float) -> None:
+        """The fault was undone; the first time counts."""
+        if self.lifted_at is None:
+            self.lifted_at = at
+        self._look(at)
+
     def _look(self, at: float) -> None:
         if self._before is not None and self.killed:
-            self._replaced.set(self._enough(self.pods.values()), at)
-            self._healthy.set(self._targets_healthy(), at)
+            over = self.zero is not None
+            self._replaced.set(over and self._enough(self.pods.values()), at)
+            self._healthy.set(over and self._targets_healthy(), at)
 
-    def _needed(self) -> Counter[str]:
+    def _needed(self, victims: Iterable[Victim] | None = None) -> Counter[str]:
         """How many replacements each controller owes."""
-        return Counter(victim.owner_uid for victim in self._victims if victim.uid in self.killed)
+        among = self._victims if victims is None else victims
+        return Counter(v.owner_uid for v in among if v.uid in self.killed and v.sign is Sign.GONE)
 
     def _new(self, pods: Iterable[PodState]) -> list[PodState]:
         before = self._before or frozenset()
@@ -114,27 +162,44 @@ class Recovery:
 
     def _enough(self, pods: Iterable[PodState]) -> bool:
         """Whether, of these pods, every controller has replaced its victims by ready ones."""
-        found = Counter(pod.owner_uid for pod in self._new(pods) if pod.ready)
-        return all(found[owner] >= count for owner, count in self._needed().items())
+        known = list(pods)
+        found = Counter(pod.owner_uid for pod in self._new(known) if pod.ready)
+        return self._returned(known) and _covers(found, self._needed()) and self._again_complete(known)
+
+    def _returned(self, pods: Iterable[PodState]) -> bool:
+        """Whether those that are to restart have done so, and are ready."""
+        by_uid = {pod.uid: pod for pod in pods}
+        waiting = [v for v in self._victims if v.sign is Sign.RESTARTED and v.uid in self.killed]
+        return all(restarted(v, by_uid.get(v.uid)) and by_uid[v.uid].ready for v in waiting)
+
+    def _again_complete(self, pods: Iterable[PodState]) -> bool:
+        """After a held fault nobody in particular is replaced: the app is to be as it was."""
+        if not self._plan.held:
+            return True
+        staying = self.app(pods)
+        return all(pod.ready for pod in staying) and len(staying) >= self._plan.ready
 
     def _targets_healthy(self) -> bool:
         staying = [target for target in self.targets if target.state not in LEAVING]
         if not staying or any(target.state != HEALTHY for target in staying):
             return False
-        if not self._by_address:
+        if not self._served:
             return self._enough(self.pods.values())
         return self._victims_left(staying) and self._replacements_serve(staying)
 
     def _victims_left(self, staying: list[TargetState]) -> bool:
         """No killed pod still counts as healthy; an address that a living pod took over does not count."""
         living = {pod.ip for pod in self.pods.values() if not pod.deleting}
-        dead = {victim.ip for victim in self._victims if victim.uid in self.killed} - living
+        killed = (v for v in self._victims if v.uid in self.killed and v.sign is Sign.GONE)
+        dead = {victim.ip for victim in killed} - living
         return not any(target.id in dead for target in staying)
 
     def _replacements_serve(self, staying: list[TargetState]) -> bool:
         addresses = {target.id for target in staying}
         found = Counter(pod.owner_uid for pod in self._new(self.pods.values()) if pod.ip in addresses)
-        return all(found[owner] >= count for owner, count in self._needed().items())
+        serving = [v for v in self._victims if v.ip in self._served]
+        complete = not self._plan.held or len(addresses) >= self._plan.ready
+        return complete and _covers(found, self._needed(serving)) and self._returned(self.pods.values())
 
     def replacements(self) -> Mapping[str, PodState]:
         """Victim's UID to the pod that took its place: by controller, in the order in which they became ready."""
@@ -144,7 +209,9 @@ class Recovery:
         )
         pairs: dict[str, PodState] = {}
         for victim in sorted(self._victims, key=lambda v: self.killed.get(v.uid, math.inf)):
-            match = next((pod for pod in ready if pod.owner_uid == victim.owner_uid), None)
+            if victim.kind != "Pod" or victim.sign is not Sign.GONE:
+                continue
+            match = next((pod for pod in ready if victim.owner_uid in ("", pod.owner_uid)), None)
             if match is not None and victim.uid in self.killed:
                 ready.remove(match)
                 pairs[victim.uid] = match
@@ -165,7 +232,7 @@ class Recovery:
 
         The third stops only if the traffic then stayed clean for `clean` seconds.
         """
-        fault = self.fault_at
+        fault = self.zero
         if fault is None:
             return Clocks(None, None, None)
         calm = [outage.clean_from(requests) for requests in streams.values()]
@@ -173,7 +240,7 @@ class Recovery:
         return Clocks(
             replacements=_minus(self._replaced.since, fault),
             targets=_minus(self._healthy.since, fault),
-            traffic=since - fault if until - since >= clean else None,
+            traffic=since - fault if until - since >= clean - ROUNDING else None,
         )
 
     def not_recovered(self, pods: Iterable[PodState]) -> list[str]:
@@ -182,7 +249,23 @@ class Recovery:
         wrong = [f"pod {pod.name} is not ready" for pod in found if not pod.ready and not pod.deleting]
         if not self._enough(found):
             wrong.append("not every victim has been replaced by a ready pod")
+        if self.outstanding:
+            wrong.append(self.outstanding)
         return wrong
+
+
+def restarted(victim: Victim, pod: PodState | None) -> bool:
+    """Whether a pod has restarted since it was chosen."""
+    return pod is not None and pod.restarts > int(victim.before or 0)
+
+
+def _covers(found: Counter[str], needed: Counter[str]) -> bool:
+    """Whether every controller has what it owes; what nobody in particular owes may come from any of them."""
+    owed = sum(count for owner, count in needed.items() if owner)
+    anyones = needed.get("", 0)
+    return all(found[owner] >= count for owner, count in needed.items() if owner) and (
+        found.total() - owed >= anyones if anyones else True
+    )
 
 
 def _minus(at: float | None, start: float) -> float | None:

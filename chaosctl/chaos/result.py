@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from chaosctl.chaos import outage
-from chaosctl.chaos.experiment import Budgets, Experiment
+from chaosctl.chaos.cluster import PodState
+from chaosctl.chaos.experiment import Budgets, Experiment, Sign, Victim
 from chaosctl.chaos.outage import StreamFigures
 from chaosctl.chaos.record import Record
-from chaosctl.chaos.recovery import Clocks
+from chaosctl.chaos.recovery import Clocks, Recovery, restarted
 from chaosctl.chaos.requests import CONTROL, NEW, REUSED, STREAMS, UNSENT, Totals
 from chaosctl.chaos.verdict import Facts, Verdict, judge
 
@@ -18,7 +20,10 @@ MAX_LAG = 25.0  # milliseconds: the prober's own delay, 99th percentile, beyond 
 
 @dataclass(frozen=True)
 class Kill:
-    """One victim. `acknowledged` and `gone` are seconds since the first acknowledgement; None: did not happen."""
+    """One victim. `acknowledged` is in seconds since the first acknowledgement; None: did not happen.
+
+    gone      it shows that it was hit: no more there, restarted, or changed, as `evidence` says
+    """
 
     name: str
     uid: str
@@ -28,6 +33,8 @@ class Kill:
     replacement: str = ""
     replacement_uid: str = ""
     replacement_node: str = ""
+    kind: str = "Pod"
+    evidence: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,8 @@ def _state_after(record: Record) -> str:
     if record.verified is None:
         return f"the recovery could NOT be verified: {record.not_verified}"
     wrong = record.recovery.not_recovered(record.verified.pods)
+    if record.not_lifted:
+        wrong.append(f"the fault could not be undone: {record.not_lifted}")
     if record.targets_seen and not record.recovery.targets_healthy:
         wrong.append("the load balancer's targets are not all healthy")
     return f"NOT recovered: {'; '.join(wrong)}" if wrong else "the recovery was verified"
@@ -125,24 +134,39 @@ def _state_after(record: Record) -> str:
 
 def _kills(record: Record) -> tuple[Kill, ...]:
     recovery = record.recovery
-    left = None if record.verified is None else {pod.uid for pod in record.verified.pods}
+    left = None if record.verified is None else {pod.uid: pod for pod in record.verified.pods}
     replacements = recovery.replacements()
     kills = []
     for victim in record.experiment.plan.victims:
         at, new = recovery.killed.get(victim.uid), replacements.get(victim.uid)
+        evidence = "" if at is None or left is None else _evidence(victim, left, recovery)
         kills.append(
             Kill(
                 name=victim.name,
                 uid=victim.uid,
                 node=victim.node,
                 acknowledged=None if at is None or recovery.fault_at is None else at - recovery.fault_at,
-                gone=at is not None and left is not None and victim.uid not in left,
+                gone=bool(evidence),
                 replacement=new.name if new else "",
                 replacement_uid=new.uid if new else "",
                 replacement_node=new.node if new else "",
+                kind=victim.kind,
+                evidence=evidence,
             )
         )
     return tuple(kills)
+
+
+def _evidence(victim: Victim, left: Mapping[str, PodState], recovery: Recovery) -> str:
+    """What a fresh list of pods, or the fault itself, shows of a victim; empty when nothing happened to it."""
+    match victim.sign:
+        case Sign.GONE:
+            return "" if victim.uid in left else "gone"
+        case Sign.RESTARTED:
+            pod = left.get(victim.uid)
+            return f"restarts {victim.before} -> {pod.restarts}" if pod and restarted(victim, pod) else ""
+        case _:
+            return recovery.proved.get(victim.uid, "")
 
 
 def _invalid(record: Record, clocks: Clocks) -> list[str]:
@@ -159,7 +183,7 @@ def _invalid(record: Record, clocks: Clocks) -> list[str]:
 
 def _missed_by_watch(record: Record, clocks: Clocks) -> bool:
     verified = record.verified
-    if verified is None or not any(kill.gone for kill in _kills(record)):
+    if verified is None or record.recovery.zero is None or not any(kill.gone for kill in _kills(record)):
         return False
     return clocks.replacements is None and not record.recovery.not_recovered(verified.pods)
 
@@ -209,6 +233,8 @@ def _tester(record: Record) -> Tester | None:
 def _unrecovered(record: Record, clocks: Clocks) -> list[str]:
     limit = f"within {record.experiment.timing.give_up:g} s"
     wrong = record.recovery.not_recovered(record.verified.pods) if record.verified else []
+    if record.not_lifted:
+        wrong.append(f"the fault could not be undone: {record.not_lifted}")
     if record.targets_seen and clocks.targets is None:
         states = ", ".join(f"{t.id} {t.state}" for t in record.recovery.targets) or "none registered"
         wrong.append(f"the load balancer's targets did not become healthy {limit}: {states}")
@@ -231,13 +257,13 @@ def _breaches(budgets: Budgets, clocks: Clocks, streams: tuple[StreamFigures, ..
                 f"the budget is {budgets.downtime_seconds:g} s"
             )
     for name, seconds in asdict(clocks).items():
-        if seconds is not None and seconds > budgets.recovery_seconds:
-            wrong.append(f"{name}: recovered after {seconds:.1f} s, the budget is {budgets.recovery_seconds:g} s")
+        if seconds is not None and seconds > budgets.of_clock(name):
+            wrong.append(f"{name}: recovered after {seconds:.1f} s, the budget is {budgets.of_clock(name):g} s")
     return wrong
 
 
 def _notes(record: Record) -> tuple[str, ...]:
-    notes = [f"not killed: {text}" for text in record.not_injected]
+    notes = [f"not hit: {text}" for text in record.not_injected]
     if record.breached:
         notes.append(f"injection was stopped early: {record.breached}")
     if record.watch_gaps:

@@ -1,4 +1,4 @@
-"""One run: gate, inject, observe, verify. It ends with a Result, whatever happens in between.
+"""One run: gate, inject, observe, recover, verify. It ends with a Result, whatever happens in between.
 
 Everything that is learnt is an event. `Log` folds them into the Record that this file asks, and passes them on to
 whoever listens (the journal, the display), so the journal holds all that the verdict rests on.
@@ -21,6 +21,7 @@ from chaosctl.chaos import plan as plans
 from chaosctl.chaos.cluster import Cluster, PodState, Targets
 from chaosctl.chaos.experiment import Experiment
 from chaosctl.chaos.faults import FAULTS
+from chaosctl.chaos.faults.fault import Look
 from chaosctl.chaos.probes.targets import TargetPoll
 from chaosctl.chaos.probes.watch import WatchHealth
 from chaosctl.chaos.record import Record
@@ -31,6 +32,7 @@ from chaosctl.errors import ChaosctlError, Refused
 from chaosctl.events import Emit, Step, Waiting, Warned
 from chaosctl.waiting import HEARTBEAT
 
+LOOK_EVERY = 0.5  # seconds between two looks at what the fault did, where no watch tells
 GLANCE = 0.1  # seconds between two looks at the record while waiting; nothing is measured with it
 
 T = TypeVar("T")
@@ -102,7 +104,8 @@ class Run:
         self._log = Log(self._record, world.emit)
         self._fault = FAULTS[experiment.plan.fault]
         self._phase = ""
-        self._watch: WatchHealth | None = None
+        self._watches: list[WatchHealth] = []
+        self._fault_looked = 0.0
         self._breach_looked = 0.0
 
     def run(self) -> Result:
@@ -145,12 +148,13 @@ class Run:
 
     def _start_probes(self, probes: ExitStack) -> None:
         world, place = self._world, self._experiment.plan.place
-        watch = probes.enter_context(
-            world.cluster.follow(
-                place, lambda kind, pod: self._log.tell(e.PodSeen(time.monotonic(), kind, PodState.of(pod)))
+        for watched in (place, *self._experiment.plan.also):
+            watch = probes.enter_context(
+                world.cluster.follow(
+                    watched, lambda kind, pod: self._log.tell(e.PodSeen(time.monotonic(), kind, PodState.of(pod)))
+                )
             )
-        )
-        self._watch = WatchHealth(watch, self._log.tell)
+            self._watches.append(WatchHealth(watch, self._log.tell))
         if world.targets is not None:
             probes.enter_context(TargetPoll(world.targets, self._experiment.timing.poll, self._log.tell))
         probes.callback(world.start_traffic(self._experiment.traffic, self._log.tell).stop)
@@ -160,7 +164,7 @@ class Run:
         plan, cluster = self._experiment.plan, self._world.cluster
         try:
             plans.verify_identity(plan, cluster.identity())
-            plans.verify(plan, self._experiment.aim, plan.place, cluster.pods(plan.place), cluster.budgets(plan.place))
+            self._fault.verify(plan, self._experiment.aim, cluster)
         except Refused as refusal:
             self._log.tell(e.Drifted(time.monotonic(), refusal.code, f"{refusal.what}: {refusal.why}"))
             return False
@@ -171,27 +175,41 @@ class Run:
         with self._undone_afterwards():
             self._inject()
             self._raise_if_interrupted()
-            if self._log.ask(lambda record: record.recovery.killed):
-                self._observe()
+            if self._hit():
+                self._hold() if self._experiment.plan.held else self._observe("observe")
+        if not self._hit() or self._record.not_lifted:
+            return
+        if self._experiment.plan.held:
+            self._observe("recover")
+        elif self._fault.aftermath:
+            self._await_aftermath()
+
+    def _hit(self) -> bool:
+        return self._log.ask(lambda record: bool(record.recovery.killed))
 
     @contextmanager
     def _undone_afterwards(self) -> Iterator[None]:
         """The undo is on disk before the body runs, and carried out after it, however the body ends."""
         plan, world = self._experiment.plan, self._world
-        data = self._fault.undo_data(plan)
+        data = self._fault.undo_data(plan, world.cluster)
         entry = world.undo.write(self._fault.name, plan.place.cluster, data)
         try:
             yield
         finally:
             try:
-                self._fault.undo(data, world.cluster)
+                what = self._fault.undo(data, world.cluster)
                 world.undo.remove(entry)
+                self._log.tell(e.Lifted(time.monotonic(), what))
             except ChaosctlError as error:
+                self._log.tell(e.NotLifted(time.monotonic(), str(error)))
                 world.emit(Warned(f"the fault could not be put back: {error}", "run `chaosctl chaos --undo`"))
 
     def _inject(self) -> None:
-        for injection in self._fault.inject(self._experiment.plan, self._world.cluster, self._stop_injecting):
-            self._log.tell(injection)
+        try:
+            for injection in self._fault.inject(self._experiment.plan, self._world.cluster, self._stop_injecting):
+                self._log.tell(injection)
+        except ChaosctlError as error:
+            self._log.tell(e.NotInjected(time.monotonic(), "", self._fault.name, str(error)))
 
     def _stop_injecting(self) -> bool:
         """Whether to begin nothing more: interrupted, or a budget is exceeded already."""
@@ -206,16 +224,38 @@ class Run:
             self._log.tell(e.BudgetBreached(now, breach))
         return bool(breach)
 
-    def _observe(self) -> None:
-        """Until everything has recovered and was seen for long enough; or it is given up."""
+    def _hold(self) -> None:
+        """Keep the fault until it has shown all that it does and lasted as long as wanted; or a budget is breached."""
         self._enter("observe")
+        timing, wanted = self._experiment.timing, self._fault.seconds(self._experiment.plan)
+        begun = time.monotonic()
+        long_enough = begun + wanted
+
+        def missing(record: Record) -> str:
+            if self._stop_injecting():
+                return ""
+            lasts = time.monotonic() < long_enough
+            return gate.holding(record) or (f"it is to last {wanted:g} s" if lasts else "")
+
+        self._wait(missing, "what the fault does", max(begun + timing.give_up, long_enough))
+
+    def _await_aftermath(self) -> None:
+        """The undo disturbs pods too: until all is as before."""
+        self._enter("recover")
+        unrestored = partial(gate.unrestored, with_targets=self._world.targets is not None)
+        self._wait(unrestored, "the undo", time.monotonic() + self._experiment.timing.give_up)
+
+    def _observe(self, phase: str) -> None:
+        """Until everything has recovered and was seen for long enough; or it is given up."""
+        self._enter(phase)
         timing = self._experiment.timing
-        fault_at = self._log.ask(lambda record: record.recovery.fault_at) or time.monotonic()
+        fault_at = self._log.ask(lambda record: record.recovery.zero) or time.monotonic()
         long_enough = fault_at + timing.observe
+        shown_by = fault_at + max(timing.observe, self._fault.patience(self._experiment.plan))
 
         def missing(record: Record) -> str:
             seen_enough = time.monotonic() >= long_enough
-            if seen_enough and not gate.effective(record):
+            if time.monotonic() >= shown_by and not gate.effective(record):
                 return ""  # the verdict will be that nothing happened; there is nothing to wait for
             return (
                 gate.unsettled(record, with_targets=self._world.targets is not None)
@@ -238,8 +278,10 @@ class Run:
     def _verify(self) -> None:
         """Look at all pods once more, independent of the watch."""
         self._enter("verify")
+        self._look_at_fault(soon=True)
+        plan = self._experiment.plan
         try:
-            pods = self._world.cluster.pods(self._experiment.plan.place)
+            pods = [pod for place in (plan.place, *plan.also) for pod in self._world.cluster.pods(place)]
         except ChaosctlError as error:
             self._log.tell(e.NotVerified(time.monotonic(), str(error)))
             return
@@ -254,8 +296,9 @@ class Run:
         while True:
             if not regardless:
                 self._raise_if_interrupted()
-            assert self._watch is not None
-            self._watch.look()
+            for watch in self._watches:
+                watch.look()
+            self._look_at_fault()
             lost, text = self._log.ask(lambda record: (record.traffic_lost, missing(record)))
             now = time.monotonic()
             if not text or now >= deadline or (lost and not regardless):
@@ -267,6 +310,23 @@ class Run:
                 time.sleep(GLANCE)
             else:
                 self._world.interrupt.wait(GLANCE)
+
+    def _look_at_fault(self, *, soon: bool = False) -> None:
+        """Ask the fault itself what it shows and what it still misses, once there is one."""
+        now = time.monotonic()
+        if not self._hit() or (now - self._fault_looked < LOOK_EVERY and not soon):
+            return
+        self._fault_looked = now
+        try:
+            look = self._fault.look(self._experiment.plan, self._world.cluster)
+        except ChaosctlError as error:
+            look = Look({}, f"what the fault did cannot be asked for: {error}")
+        known, missed = self._log.ask(lambda record: (set(record.recovery.proved), record.recovery.outstanding))
+        for victim in self._experiment.plan.victims:
+            if victim.uid in look.proved and victim.uid not in known:
+                self._log.tell(e.Proved(time.monotonic(), victim.uid, victim.name, look.proved[victim.uid]))
+        if look.missing != missed:
+            self._log.tell(e.Outstanding(time.monotonic(), look.missing))
 
     def _raise_if_interrupted(self) -> None:
         if self._world.interrupt.is_set():

@@ -50,8 +50,8 @@ class Facts:
     refused      by which guard rail, right before the injection
     interrupted  in which phase
     unsteady     what the gate was waiting for
-    planned      victims that were to be killed
-    gone         victims whose UID existed before the fault and does not exist after it
+    planned      victims that were to be hit
+    gone         victims that show it: the UID exists no more, the restart count has risen, the state changed
     stopped      injection ended early because a budget was breached already
     invalid      why the measurement cannot be trusted
     unrecovered  what has not recovered
@@ -77,7 +77,10 @@ def judge(facts: Facts) -> tuple[Verdict, tuple[str, ...]]:
         (Verdict.ABORTED, _text(facts.interrupted)),
         (Verdict.NOT_STEADY, _text(facts.unsteady)),
         (Verdict.INVALID, facts.invalid),
-        (Verdict.NO_EFFECT, () if facts.gone else ("no victim's UID disappeared",)),
+        (
+            Verdict.NO_EFFECT,
+            () if facts.gone else ("nothing shows that it happened: no UID, restart count or state changed",),
+        ),
         (Verdict.NOT_RECOVERED, facts.unrecovered),
         (Verdict.SLO_BREACHED, facts.breaches),
         (Verdict.INVALID, partly),
@@ -96,4 +99,4 @@ def _text(text: str) -> tuple[str, ...]:
 
 
 def _partly(facts: Facts) -> str:
-    return f"only {facts.gone} of {facts.planned} victims are gone: the fault was not the planned one"
+    return f"only {facts.gone} of {facts.planned} victims show it: the fault was not the planned one"

@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import secrets
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from chaosctl.adapters import elb
+from chaosctl.adapters.instances import Instances
 from chaosctl.adapters.kube import INGRESSES, Kube
+from chaosctl.chaos import campaign, runner
 from chaosctl.chaos import plan as plans
-from chaosctl.chaos import runner
-from chaosctl.chaos.cluster import KubeCluster, Place, Targets, TargetState
+from chaosctl.chaos import scenario as scenarios
+from chaosctl.chaos.cluster import Cluster, KubeCluster, Place, Targets, TargetState
 from chaosctl.chaos.experiment import Aim, Budgets, Experiment, FaultPlan, Mode, Timing, TrafficPlan
+from chaosctl.chaos.faults import FAULTS
+from chaosctl.chaos.faults import SINGLE as FAULTS_TO_NAME
+from chaosctl.chaos.faults.fault import Fault
+from chaosctl.chaos.result import Result
+from chaosctl.chaos.scenario import Step
 from chaosctl.chaos.traffic import ProberProcess
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.cli import chaos_view as view
 from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
 from chaosctl.config import ChaosSettings
-from chaosctl.errors import PreconditionFailed, UsageProblem
+from chaosctl.errors import PreconditionFailed, Refused, UsageProblem
 from chaosctl.events import Emit, Event, StandInUsed
-from chaosctl.report.journal import Journal
+from chaosctl.events import Step as Step_
+from chaosctl.report.journal import NAME, Journal
 from chaosctl.stages import entrance
 from chaosctl.stages.access import Access
 from chaosctl.stages.smoke import ROUTES
@@ -41,12 +51,21 @@ ROUTE = "/probe/data"  # the backend's own work, as far as users see it; not a h
 GIVE_UP_AFTER = 60.0  # seconds beyond the recovery budget: late is not the same as never
 
 
+app = typer.Typer()
+
+
 @command
 def chaos(
     session: Session,
     kill_pods: Annotated[
-        bool, typer.Option("--kill-pods", help="Kill pods of the app: one, unless told more.")
+        bool, typer.Option("--kill-pods", help="Kill pods of the app: one, unless told more. As --fault pod-kill.")
     ] = False,
+    fault: Annotated[
+        str | None, typer.Option("--fault", metavar="NAME", help="Another fault; `chaosctl chaos list` names them.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--with", metavar="KEY=VALUE", help="What the fault can be told; repeatable.")
+    ] = None,
     count: Annotated[int | None, typer.Option("--count", min=1, help="How many pods.")] = None,
     percent: Annotated[
         float | None, typer.Option("--percent", min=0.1, max=100, help="How many of the ready pods, in per cent.")
@@ -92,7 +111,9 @@ def chaos(
     Each verdict has its own exit status: 0 PASS, 10 SLO BREACHED, 11 NOT RECOVERED, 12 NOT STEADY, 13 NO EFFECT,
     14 REFUSED, 15 ABORTED, 16 INVALID.
     """
-    _check_words(kill_pods or plan is not None, undo, [("--count", count), ("--percent", percent)], force, evict)
+    if undo:
+        return Chaos(session, session.settings.chaos, url).undo()
+    _check_words(kill_pods, fault, plan, [("--count", count), ("--percent", percent)], force, evict)
     settings = session.settings.chaos.model_copy(
         update={
             name: value
@@ -107,25 +128,134 @@ def chaos(
         }
     )
     aim = Aim(
-        seed=secrets.randbelow(2**32) if seed is None else seed,
+        seed=_seed(seed),
         mode=Mode.FORCED if force else Mode.EVICT if evict else Mode.GRACEFUL,
         count=count,
         percent=percent,
         consent=yes_really,
         ignore_pdb=ignore_pdb,
+        fault=fault or "pod-kill",
+        options=_options(option or []),
     )
-    chaos_of = Chaos(session, settings, aim, url)
-    if undo:
-        return chaos_of.undo()
+    return _carried_out(Chaos(session, settings, url), (Step(aim.fault, aim, {}),), plan, dry_run)
+
+
+@command
+def run(
+    session: Session,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A scenario file, or the name of a shipped one.")],
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Instead of the scenario's: chooses the victims.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done to whom.")] = False,
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="PLAN", help="Do exactly what a --dry-run --json said, or refuse."),
+    ] = None,
+    yes_really: Annotated[
+        bool, typer.Option("--yes-really", help="Consent to more than half of the ready pods, in every step.")
+    ] = False,
+    ignore_pdb: Annotated[
+        bool, typer.Option("--ignore-pdb", help="Delete although a PodDisruptionBudget is violated.")
+    ] = False,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="Send the traffic here instead of to the app's own.")
+    ] = None,
+) -> Report:
+    """Carry out a scenario: its faults in order or at once, each judged by itself; the worst verdict counts."""
+    scenario = scenarios.load(file)
+    given = {"rate": scenario.rate, "observe_seconds": scenario.observe}
+    if scenario.steady is not None:
+        given |= {"steady_seconds": scenario.steady.seconds, "steady_within_seconds": scenario.steady.within}
+    settings = session.settings.chaos.model_copy(update={k: v for k, v in given.items() if v is not None})
+    chosen = scenario.seed if seed is None and scenario.seed is not None else _seed(seed)
+    steps = scenarios.steps(scenario, chosen, consent=yes_really, ignore_pdb=ignore_pdb)
+    return _carried_out(Chaos(session, settings, url), steps, plan, dry_run)
+
+
+@command
+def list_(session: Session) -> Report:
+    """List the faults: what each does, needs and puts back, and whether this target can do it; and the scenarios."""
+    context = session.existing_context()
+    reasons = Chaos(session, session.settings.chaos, None).unfit() if context is not None else {}
+    return view.listed(FAULTS_TO_NAME, reasons, scenarios.shipped(), reachable=context is not None)
+
+
+@command
+def schema(session: Session) -> Report:
+    """Print the JSON schema of scenario files, for editors."""
+    found = scenarios.schema()
+    return Report(found, (json.dumps(found, indent=2),))
+
+
+def _root(ctx: typer.Context, **options: Any) -> None:
+    """See `chaos`. Options stand after the subcommand; before it they would mean nothing."""
+    if ctx.invoked_subcommand is None:
+        chaos(**options)
+        return
+    sources = {name: ctx.get_parameter_source(name) for name in options}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        raise UsageProblem(
+            f"options stand before `{ctx.invoked_subcommand}`",
+            code="USAGE",
+            why=", ".join(given),
+            remedy=f"put them after it: chaosctl chaos {ctx.invoked_subcommand} ...",
+        )
+
+
+_own = inspect.signature(chaos)
+_context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+_root.__signature__ = _own.replace(parameters=[_context, *_own.parameters.values()])  # type: ignore[attr-defined]
+_root.__annotations__ = {p.name: p.annotation for p in _root.__signature__.parameters.values()}  # type: ignore[attr-defined]
+_root.__doc__ = chaos.__doc__
+app.callback(invoke_without_command=True)(_root)
+app.command("run")(run)
+app.command("list")(list_)
+app.command("schema")(schema)
+
+
+def _seed(given: int | None) -> int:
+    return secrets.randbelow(2**32) if given is None else given
+
+
+def _options(pairs: list[str]) -> dict[str, str]:
+    made = dict(pair.partition("=")[::2] for pair in pairs)
+    if wrong := [pair for pair in pairs if "=" not in pair]:
+        raise UsageProblem(
+            f"{wrong[0]!r} is no KEY=VALUE", code="CHAOS-OPTIONS", remedy="give it like --with seconds=20"
+        )
+    return made
+
+
+def _carried_out(chaos_of: Chaos, steps: Sequence[Step], plan: Path | None, dry_run: bool) -> Report:
     if dry_run:
-        return view.planned(chaos_of.plan(plan))
-    return chaos_of.run(plan)
+        return view.all_planned(chaos_of.plans(steps, plan), [step.title for step in steps])
+    return chaos_of.run(steps, plan)
 
 
-def _check_words(wanted: bool, undo: bool, amounts: list[tuple[str, float | None]], force: bool, evict: bool) -> None:
+def _check_words(
+    kill_pods: bool,
+    fault: str | None,
+    plan: Path | None,
+    amounts: list[tuple[str, float | None]],
+    force: bool,
+    evict: bool,
+) -> None:
     """Refuse combinations that mean nothing."""
-    if not wanted and not undo:
-        raise UsageProblem("what is to be broken?", code="CHAOS-NOTHING", remedy="add --kill-pods, --plan or --undo")
+    if not kill_pods and fault is None and plan is None:
+        raise UsageProblem(
+            "what is to be broken?",
+            code="CHAOS-NOTHING",
+            remedy="add --kill-pods, --fault, --plan or --undo, or `run` a scenario",
+        )
+    if fault is not None and (fault not in FAULTS_TO_NAME or (kill_pods and fault != "pod-kill")):
+        raise UsageProblem(
+            f"there is no fault {fault}" if fault not in FAULTS_TO_NAME else "--kill-pods is a fault of its own",
+            code="CHAOS-UNKNOWN-FAULT",
+            why=f"there are {', '.join(FAULTS_TO_NAME)}",
+            remedy="see `chaosctl chaos list`",
+        )
     if all(value is not None for _, value in amounts):
         raise UsageProblem(
             "--count and --percent both say how many", code="CHAOS-AMOUNT", remedy="leave one of them out"
@@ -140,25 +270,53 @@ def _check_words(wanted: bool, undo: bool, amounts: list[tuple[str, float | None
 
 
 class Chaos:
-    """One use of the command: the target and what is wanted of it."""
+    """One use of the command: the target and how it is measured."""
 
-    def __init__(self, session: Session, settings: ChaosSettings, aim: Aim, url: str | None) -> None:
-        self._session, self._settings, self._aim, self._url = session, settings, aim, url
+    def __init__(self, session: Session, settings: ChaosSettings, url: str | None) -> None:
+        self._session, self._settings, self._url = session, settings, url
         self._context: Context = session.context()
         self._access = Access(self._context)
-        self._cluster = KubeCluster(self._access.kube)
+        cloud = Instances(self._access.aws) if self._context.target.aws_env else None
+        self._cluster = KubeCluster(self._access.kube, cloud)
         self._directory = self._context.workdir / "chaos"
         self._undo_log = UndoLog(self._directory / "undo")
 
-    def plan(self, file: Path | None) -> FaultPlan:
-        """The plan in `file`, or a new one; within the guard rails now, or Refused."""
-        place = self._place()
-        pods, budgets = self._cluster.pods(place), self._cluster.budgets(place)
+    def plans(self, steps: Sequence[Step], file: Path | None) -> list[FaultPlan]:
+        """The plans in `file`, or new ones, for the cluster as it is now; within the guard rails, or Refused."""
+        known = self._known(steps, file)
+        return [self._plan(number, step, known, frozenset()) for number, step in enumerate(steps)]
+
+    def _known(self, steps: Sequence[Step], file: Path | None) -> tuple[FaultPlan, ...]:
+        """The plans of a plan file, one for each step; none without a file."""
         if file is None:
-            return plans.select(self._aim, place, pods, budgets)
-        plan = plans.from_json(_read(file), str(file))
-        plans.verify(plan, self._aim, place, pods, budgets)
+            return ()
+        known = plans.all_from_json(_read(file), str(file))
+        kinds, planned = [step.aim.fault for step in steps], [plan.fault for plan in known]
+        if len(planned) != len(kinds) or (len(kinds) > 1 and kinds != planned):
+            raise UsageProblem(
+                f"{file} is the plan of another scenario",
+                code="CHAOS-PLAN-UNREADABLE",
+                why=f"it plans {', '.join(planned)}, the scenario says {', '.join(kinds)}",
+                remedy="make one for this scenario with --dry-run --json",
+            )
+        return known
+
+    def _plan(self, number: int, step: Step, known: Sequence[FaultPlan], replaced: frozenset[str]) -> FaultPlan:
+        place = self._place()
+        if not known:
+            return FAULTS[step.aim.fault].plan(step.aim, place, self._cluster)
+        plan = known[number]
+        plans.verify_place(plan, place)
+        if replaced & {victim.uid for victim in plan.victims}:
+            self._session.emit(Step_(f"{step.title}: earlier steps replaced its victims, so the seed chooses again"))
+            return FAULTS[plan.fault].plan(replace(step.aim, seed=plan.seed), place, self._cluster)
+        FAULTS[plan.fault].verify(plan, campaign.aim_of(plan, step.aim), self._cluster)
         return plan
+
+    def unfit(self) -> dict[str, str]:
+        """For each fault why this target cannot do it; empty when it can."""
+        place = self._place()
+        return {name: _reason(fault, self._cluster, place) for name, fault in FAULTS_TO_NAME.items()}
 
     def _place(self) -> Place:
         settings = self._session.settings
@@ -174,36 +332,50 @@ class Chaos:
         with self._session.lock():
             return view.undone(runner.put_back_leftovers(self._world(None, threading.Event(), self._session.emit)))
 
-    def run(self, file: Path | None) -> Report:
+    def run(self, steps: Sequence[Step], file: Path | None) -> Report:
         """Do it, watch it, judge it."""
         with self._session.lock(), _interruptions() as interrupt:
             for stand_in in self._context.target.stand_ins:
                 self._session.emit(StandInUsed(stand_in.what, stand_in.real))
             runner.put_back_leftovers(self._world(None, interrupt, self._session.emit))
-            plan = self.plan(file)
-            if file is not None:  # who and how is the plan's business then
-                self._aim = replace(self._aim, seed=plan.seed, mode=plan.mode, count=len(plan.victims), percent=None)
-            experiment = self._experiment(plan)
+            known = self._known(steps, file)
             directory = self._directory / time.strftime("%Y%m%d-%H%M%S")
-            with Journal(directory) as journal:
-                emit = _both(journal.emit, self._session.emit)
-                result = runner.run(experiment, self._world(self._targets(), interrupt, emit))
-            return view.concluded(result, journal.path, view.repeat(self._aim, sys.argv[2:]))
 
-    def _experiment(self, plan: FaultPlan) -> Experiment:
+            def act(number: int, step: Step, plan: FaultPlan) -> Result:
+                here = directory if len(steps) == 1 else directory / f"{number + 1:02}-{plan.fault}"
+                if len(steps) > 1:
+                    self._session.emit(Step_(f"step {number + 1} of {len(steps)}: {FAULTS[plan.fault].describe(plan)}"))
+                with Journal(here) as journal:
+                    emit = _both(journal.emit, self._session.emit)
+                    return runner.run(self._experiment(step, plan), self._world(self._targets(), interrupt, emit))
+
+            def planned(number: int, step: Step, replaced: frozenset[str]) -> FaultPlan:
+                return self._plan(number, step, known, replaced)
+
+            if len(steps) == 1:
+                plan = planned(0, steps[0], frozenset())
+                step = replace(steps[0], aim=campaign.aim_of(plan, steps[0].aim) if known else steps[0].aim)
+                result = act(0, step, plan)
+                return view.concluded(result, directory / NAME, view.repeat(step.aim, sys.argv[2:]))
+            outcomes = campaign.run(steps, planned, act)
+            return view.all_concluded(outcomes, steps, directory)
+
+    def _experiment(self, step: Step, plan: FaultPlan) -> Experiment:
         settings = self._settings
+        defaults = Budgets(settings.success_percent, settings.downtime_seconds, settings.recovery_seconds)
+        budgets = scenarios.budgets_of(defaults, step.budgets)
         return Experiment(
             environment=self._session.settings.environment,
             target=self._context.target.name,
-            aim=self._aim,
+            aim=step.aim,
             plan=plan,
             traffic=self._traffic(),
-            budgets=Budgets(settings.success_percent, settings.downtime_seconds, settings.recovery_seconds),
+            budgets=budgets,
             timing=Timing(
                 steady=settings.steady_seconds,
                 steady_within=settings.steady_within_seconds,
-                observe=settings.observe_seconds,
-                give_up=settings.recovery_seconds + GIVE_UP_AFTER,
+                observe=settings.observe_seconds if step.observe is None else step.observe,
+                give_up=budgets.longest_recovery + GIVE_UP_AFTER,
             ),
         )
 
@@ -238,6 +410,13 @@ def _balancer(access: Access, kube: Kube, namespace: str, release: str) -> elb.L
             remedy="run `chaosctl app`, or `chaosctl up` for everything",
         )
     return found.balancer
+
+
+def _reason(fault: Fault, cluster: Cluster, place: Place) -> str:
+    try:
+        return fault.unfit(cluster, place)
+    except Refused as error:
+        return str(error)
 
 
 def _read(file: Path) -> str:

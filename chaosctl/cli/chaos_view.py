@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from chaosctl.chaos import events as e
 from chaosctl.chaos import plan as plans
+from chaosctl.chaos.campaign import Outcome, worst
 from chaosctl.chaos.experiment import Aim, Budgets, FaultPlan, Mode
+from chaosctl.chaos.faults.fault import Fault
 from chaosctl.chaos.outage import StreamFigures
 from chaosctl.chaos.recovery import Clocks
 from chaosctl.chaos.result import Kill, Result
-from chaosctl.events import Event, Step, Warned
+from chaosctl.chaos.scenario import Scenario, Step
+from chaosctl.events import Event, Warned
+from chaosctl.events import Step as Said
 from chaosctl.ui.render import Report, Table
 
 _PHASES = {
     "gate": "gate: is it steady before anything is broken?",
     "inject": "inject: break it",
     "observe": "observe: what do users notice, and does it recover?",
+    "recover": "recover: it is undone, does all come back?",
     "verify": "verify: a last look, independent of the watch",
 }
 _CLOCKS = {"replacements": "replacements ready", "targets": "targets healthy", "traffic": "traffic clean"}
@@ -33,17 +38,20 @@ def narrated(event: Event) -> Event:
 
 
 _LINES: dict[type[Event], Callable[[Any], Event]] = {
-    e.PhaseStarted: lambda x: Step(_PHASES[x.phase]),
-    e.Steady: lambda x: Step(f"steady: {x.ready} pods are ready, traffic is clean"),
+    e.PhaseStarted: lambda x: Said(_PHASES[x.phase]),
+    e.Steady: lambda x: Said(f"steady: {x.ready} pods are ready, traffic is clean"),
     e.NotSteady: lambda x: Warned(f"not steady {x.why}"),
-    e.Injected: lambda x: Step(f"killed {x.name} ({x.uid})"),
-    e.NotInjected: lambda x: Warned(f"not killed: {x.name}: {x.why}"),
+    e.Injected: lambda x: Said(f"hit {x.name} ({x.uid})"),
+    e.NotInjected: lambda x: Warned(f"not hit: {x.name}: {x.why}"),
+    e.Proved: lambda x: Said(f"{x.name}: {x.evidence}"),
+    e.Lifted: lambda x: x if x.what.startswith("nothing") else Said(f"undone: {x.what}"),
+    e.NotLifted: lambda x: Warned(f"not undone: {x.why}"),
     e.Drifted: lambda x: Warned(f"refused: {x.why}"),
     e.BudgetBreached: lambda x: Warned(f"nothing more is injected: {x.why}"),
     e.Interrupted: lambda x: Warned(f"interrupted in the phase {x.phase}", "seeing the recovery through"),
     e.TrafficLost: lambda x: Warned(f"the prober was lost: {x.why}"),
     e.WatchBroken: lambda x: Warned(f"the watch broke: {x.why}"),
-    e.WatchRestored: lambda _: Step("the watch is back"),
+    e.WatchRestored: lambda _: Said("the watch is back"),
     e.TargetsUnknown: lambda x: Warned(f"targets cannot be asked for: {x.why}"),
 }
 
@@ -55,10 +63,101 @@ def planned(plan: FaultPlan) -> Report:
         {"plan": plans.to_plain(plan)},
         (
             Table(("victim", "UID", "node", "replaced by"), rows),
-            f"{len(plan.victims)} of {plan.ready} ready pods in {plan.place.namespace}, {plan.mode.value}, "
-            f"seed {plan.seed}. Nothing was changed.",
+            f"{plan.fault}: {_amount(plan)}, seed {plan.seed}. Nothing was changed.",
         ),
     )
+
+
+def _amount(plan: FaultPlan) -> str:
+    pods = sum(v.kind == "Pod" and not v.namespace for v in plan.victims)
+    others = ", ".join(f"{v.kind} {v.name}" for v in plan.victims if v.kind != "Pod" or v.namespace)
+    text = f"{pods} of {plan.ready} ready pods in {plan.place.namespace}, {plan.mode.value}"
+    return f"{others}; {text}" if others else text
+
+
+def all_planned(found: Sequence[FaultPlan], titles: Sequence[str]) -> Report:
+    """The answer to --dry-run for one step or several."""
+    if len(found) == 1:
+        return planned(found[0])
+    rows = [(str(n + 1), titles[n], v.kind, v.name, v.uid) for n, plan in enumerate(found) for v in plan.victims]
+    return Report(
+        {"plan": plans.all_to_plain(found)},
+        (
+            Table(("step", "", "kind", "victim", "UID"), rows),
+            "As of now: what an earlier step replaces is chosen again, by the same seed. Nothing was changed.",
+        ),
+    )
+
+
+def listed(
+    faults: Mapping[str, Fault], reasons: Mapping[str, str], known: Mapping[str, Scenario], *, reachable: bool
+) -> Report:
+    """The faults and scenarios that there are; `reasons` says why a fault cannot be done here."""
+    rows = [(n, f.about, f.needs, f.undoes, _here(reasons.get(n, ""), reachable)) for n, f in faults.items()]
+    data = [
+        {"fault": n, "about": about, "needs": needs, "undo": undo, "here": reachable and not reasons.get(n)}
+        | {"reason": reasons.get(n, "")}
+        for n, about, needs, undo, _ in rows
+    ]
+    told = [(n, s.about, ", ".join(step.title for step in s.steps)) for n, s in known.items()]
+    return Report(
+        {"faults": data, "scenarios": [{"name": n, "about": about, "steps": steps} for n, about, steps in told]},
+        (
+            Table(("fault", "what it does", "needs", "undo", "here"), rows),
+            Table(("scenario", "about", "steps"), told, "Shipped scenarios, for `chaosctl chaos run`"),
+        ),
+    )
+
+
+def _here(reason: str, reachable: bool) -> str:
+    return (f"no: {reason}" if reason else "yes") if reachable else "no cluster to ask"
+
+
+def all_concluded(outcomes: Sequence[Outcome], steps: Sequence[Step], directory: Path) -> Report:
+    """The result of a scenario: the worst verdict, and a table with a row for each step."""
+    verdict = worst(outcomes)
+    rows = [_outcome(number, outcome) for number, outcome in enumerate(outcomes, 1)]
+    rows += [
+        (str(n), steps[n - 1].title, "not reached", "", "", "", "", "")
+        for n in range(len(outcomes) + 1, len(steps) + 1)
+    ]
+    columns = ("step", "", "verdict", "success", "downtime", *_CLOCKS.values())
+    wrong = [f"  - step {n}, {o.step.title}: {why}" for n, o in enumerate(outcomes, 1) for why in _whys(o)]
+    data = {
+        "verdict": verdict.value,
+        "meaning": verdict.words,
+        "exit_status": int(verdict.status),
+        "steps": [_plain_outcome(o) for o in outcomes],
+        "not_reached": [step.title for step in steps[len(outcomes) :]],
+        "journal": str(directory),
+    }
+    head = f"{verdict.value}: the worst of {len(outcomes)} steps. {verdict.words[0].upper()}{verdict.words[1:]}."
+    return Report(
+        data,
+        ("\n".join([head, *wrong]), Table(columns, rows), f"Journals: {directory}"),
+        verdict.status,
+    )
+
+
+def _whys(outcome: Outcome) -> list[str]:
+    return list(outcome.result.reasons) if outcome.result else [str(outcome.refusal)]
+
+
+def _outcome(number: int, outcome: Outcome) -> tuple[str, ...]:
+    result = outcome.result
+    if result is None:
+        return (str(number), outcome.step.title, outcome.verdict.value, "", "", "", "", "")
+    success = min((s.success_percent for s in result.streams), default=None)
+    downtime = max((s.downtime for s in result.streams), default=None)
+    clocks = ["" if seconds is None else f"{seconds:.1f} s" for seconds in asdict(result.clocks).values()]
+    figures = ("" if success is None else f"{success:.2f} %", "" if downtime is None else f"{downtime:.2f} s")
+    return (str(number), outcome.step.title, outcome.verdict.value, *figures, *clocks)
+
+
+def _plain_outcome(outcome: Outcome) -> dict[str, Any]:
+    if outcome.result is None:
+        return {"step": outcome.step.title, "verdict": outcome.verdict.value, "reasons": _whys(outcome)}
+    return {"step": outcome.step.title, **outcome.result.plain()}
 
 
 def undone(lines: Sequence[str]) -> Report:
@@ -124,7 +223,7 @@ def _killed(kills: Sequence[Kill]) -> Table:
         (
             k.name,
             k.uid,
-            "gone" if k.gone else "still there" if k.acknowledged is not None else "not killed",
+            k.evidence if k.gone else "nothing shows it" if k.acknowledged is not None else "not hit",
             k.replacement,
             k.replacement_uid,
         )
@@ -151,9 +250,19 @@ def repeat(aim: Aim, words: Sequence[str]) -> str:
     `words` are those given after `chaosctl chaos`. A plan names pods that are dead now, so its choice is spelt out.
     """
     if any(word.startswith("--plan") for word in words):
-        words = ["--kill-pods", "--count", str(aim.count), *_flags(aim), *_without_plan(words)]
+        words = [*_what(aim), "--count", str(aim.count), *_flags(aim), *_without_plan(words)]
     seed = [] if any(word.startswith("--seed") for word in words) else ["--seed", str(aim.seed)]
     return shlex.join(["chaosctl", "chaos", *words, *seed])
+
+
+def _what(aim: Aim) -> list[str]:
+    if aim.fault == "pod-kill":
+        return ["--kill-pods"]
+    return [
+        "--fault",
+        aim.fault,
+        *(word for key, value in aim.options.items() for word in ("--with", f"{key}={value}")),
+    ]
 
 
 def _without_plan(words: Sequence[str]) -> list[str]:

@@ -4,7 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chaosctl.chaos.faults.app_crash import AppCrash
+from chaosctl.chaos.faults.bad_rollout import BadRollout
+from chaosctl.chaos.faults.controller_kill import ControllerKill
+from chaosctl.chaos.faults.coredns_kill import CoreDnsKill
+from chaosctl.chaos.faults.dns_failure import DnsFailure
 from chaosctl.chaos.faults.fault import Fault
+from chaosctl.chaos.faults.node_drain import NodeDrain
+from chaosctl.chaos.faults.node_terminate import NodeTerminate
 from chaosctl.chaos.faults.pod_kill import PodKill
+from chaosctl.chaos.faults.rolling_restart import RollingRestart
+from chaosctl.chaos.faults.scale import Scale
+from chaosctl.chaos.faults.slow_cold_start import SlowColdStart
+from chaosctl.chaos.faults.together import Together
+from chaosctl.chaos.faults.zone_loss import ZoneLoss
 
-FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in (PodKill(),)}
+# Those that a scenario can name, in the order of `chaosctl chaos list`.
+SINGLE: Mapping[str, Fault] = {
+    fault.name: fault
+    for fault in (
+        PodKill(),
+        AppCrash(),
+        SlowColdStart(),
+        RollingRestart(),
+        BadRollout(),
+        Scale(),
+        NodeDrain(),
+        NodeTerminate(),
+        ZoneLoss(),
+        CoreDnsKill(),
+        ControllerKill(),
+        DnsFailure(),
+    )
+}
+FAULTS: Mapping[str, Fault] = {**SINGLE, Together.name: Together(SINGLE)}

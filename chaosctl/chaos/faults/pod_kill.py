@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from chaosctl.adapters.kube import Conflict, EvictionBlocked, NotFound
-from chaosctl.chaos.cluster import Cluster
+from chaosctl.chaos import plan as plans
+from chaosctl.chaos.cluster import Cluster, Place
 from chaosctl.chaos.events import Injected, NotInjected
-from chaosctl.chaos.experiment import FaultPlan, Mode, Victim
-from chaosctl.chaos.faults.fault import Injection
+from chaosctl.chaos.experiment import Aim, FaultPlan, Mode, Victim
+from chaosctl.chaos.faults.fault import Fault, Injection
 from chaosctl.errors import ChaosctlError
 
 EVICT_EVERY = 1.0  # seconds between two attempts that a PodDisruptionBudget blocks
@@ -20,18 +20,23 @@ GLANCE = 0.1  # seconds between two looks at `stop` while waiting
 _VERBS = {Mode.GRACEFUL: "delete", Mode.FORCED: "delete without grace", Mode.EVICT: "evict"}
 
 
-class PodKill:
+class PodKill(Fault):
     """Pods end; whoever controls them replaces them."""
 
     name = "pod-kill"
+    about = "pods of the app are deleted (graceful), deleted without grace (forced) or evicted"
+
+    def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
+        """See Fault."""
+        return plans.select(aim, place, cluster.pods(place), cluster.budgets(place))
+
+    def verify(self, plan: FaultPlan, aim: Aim, cluster: Cluster) -> None:
+        """See Fault. Exactly these pods: others that came meanwhile do not matter."""
+        plans.verify(plan, aim, plan.place, cluster.pods(plan.place), cluster.budgets(plan.place))
 
     def describe(self, plan: FaultPlan) -> str:
         """See Fault."""
         return f"{_VERBS[plan.mode]} {', '.join(victim.name for victim in plan.victims)}"
-
-    def undo_data(self, plan: FaultPlan) -> Mapping[str, Any]:
-        """See Fault. Nothing needs to be put back; the names are for whoever reads the log."""
-        return {"victims": [victim.name for victim in plan.victims]}
 
     def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
         """See Fault."""
@@ -69,15 +74,12 @@ class PodKill:
             except EvictionBlocked:
                 if time.monotonic() >= deadline:
                     raise
-            _pause(EVICT_EVERY, stop)
+            pause(EVICT_EVERY, stop)
         return False
 
-    def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
-        """See Fault."""
-        return f"nothing to put back: the controllers of {', '.join(data['victims'])} replace them"
 
-
-def _pause(seconds: float, stop: Callable[[], bool]) -> None:
+def pause(seconds: float, stop: Callable[[], bool]) -> None:
+    """Wait, unless the injection is to stop."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and not stop():
         time.sleep(GLANCE)

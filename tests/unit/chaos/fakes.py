@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from chaosctl.adapters.kube import Conflict, EvictionBlocked, NotFound
-from chaosctl.adapters.pod import Pod
+from chaosctl.adapters.execution import Execution
+from chaosctl.adapters.kube import Conflict, EvictionBlocked, NotFound, Resource
+from chaosctl.adapters.pod import Container, Pod
 from chaosctl.chaos import events as e
-from chaosctl.chaos import plan as plans
 from chaosctl.chaos.cluster import DisruptionBudget, OnPod, Place, TargetState
 from chaosctl.chaos.experiment import Aim, Budgets, Experiment, Timing, TrafficPlan
+from chaosctl.chaos.faults import FAULTS
 from chaosctl.chaos.requests import CONTROL, NEW, REUSED, Request
 from chaosctl.chaos.runner import World
 from chaosctl.chaos.undo import UndoLog
@@ -64,6 +66,9 @@ class FakeCluster:
     on_kill: Callable[[], None] = lambda: None
     broken: ChaosctlError | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
+    objects: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)  # plural, namespace, name
+    cloud: FakeCloud | None = None
+    executed: list[tuple[str, ...]] = field(default_factory=list)
     _listeners: list[OnPod] = field(default_factory=list)
     _born: int = 100
 
@@ -128,8 +133,123 @@ class FakeCluster:
         self._tell("ADDED", replace(new, ready=False))
         self._tell("MODIFIED", new)
 
+    def get(self, resource: Resource, name: str, namespace: str = "") -> dict[str, Any] | None:
+        return self.objects.get((resource.plural, namespace, name))
+
+    def list(
+        self, resource: Resource, namespace: str = "", labels: str = "", fields: str = ""
+    ) -> Sequence[dict[str, Any]]:
+        wanted = dict(pair.split("=") for pair in labels.split(",") if pair)
+        node = fields.removeprefix("spec.nodeName=")
+        found = [o for (p, n, _), o in self.objects.items() if p == resource.plural and namespace in ("", n)]
+        found = [o for o in found if wanted.items() <= (o["metadata"].get("labels") or {}).items()]
+        return [o for o in found if not node or o["spec"].get("nodeName") == node]
+
+    def patch(self, resource: Resource, name: str, change: Any, namespace: str = "") -> dict[str, Any]:
+        """As the API server merges, and a controller at once does what it is told."""
+        found = self.objects[resource.plural, namespace, name]
+        _merge(found, {k: v for k, v in change.items() if k != "metadata"})
+        if resource.plural == "deployments":
+            found["status"]["replicas"] = found["status"]["readyReplicas"] = found["spec"]["replicas"]
+        return found
+
+    def create(self, resource: Resource, manifest: Any) -> dict[str, Any]:
+        raise AssertionError("nothing is created")
+
+    def remove(self, resource: Resource, name: str, namespace: str = "") -> bool:
+        return self.objects.pop((resource.plural, namespace, name), None) is not None
+
+    def execute(self, namespace: str, pod: str, container: str, command: Sequence[str], timeout: float) -> Execution:
+        self.executed.append(tuple(command))
+        known = self.pods_now[pod]
+        again = replace(known, containers=(Container("backend", True, known.restarts + 1),))
+        self.pods_now[pod] = again
+        self._tell("MODIFIED", replace(again, ready=False))
+        self._tell("MODIFIED", again)
+        return Execution(0, "", "")
+
     def targets(self) -> Sequence[TargetState]:
         return [TargetState(p.ip, 3000, "healthy" if p.ready else "unhealthy") for p in self.pods_now.values()]
+
+
+@dataclass
+class FakeCloud:
+    """Instances that end when they are told to, and take their node and its pods along."""
+
+    cluster: FakeCluster
+    terminated: list[str] = field(default_factory=list)
+
+    def state(self, instance: str) -> str:
+        return "terminated" if instance in self.terminated else "running"
+
+    def terminate(self, instance: str) -> None:
+        self.terminated.append(instance)
+        for node in [o for o in self.cluster.objects.values() if o["spec"].get("providerID", "").endswith(instance)]:
+            for known in [p for p in self.cluster.pods_now.values() if p.node == node["metadata"]["name"]]:
+                self.cluster._end(known)
+            node["metadata"]["uid"] += "-replaced"
+            node["spec"]["providerID"] += "-replaced"
+            node["spec"].pop("unschedulable", None)
+
+
+def _merge(into: dict[str, Any], change: dict[str, Any]) -> None:
+    for key, value in change.items():
+        if value is None:
+            into.pop(key, None)
+        elif isinstance(value, dict):
+            _merge(into.setdefault(key, {}), value)
+        else:
+            into[key] = value
+
+
+def node(name: str, zone: str, *, ready: bool = True, cordoned: bool = False) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "uid": f"uid-{name}", "labels": {"topology.kubernetes.io/zone": zone}},
+        "spec": {"providerID": f"aws:///{zone}/i-{name}"} | ({"unschedulable": True} if cordoned else {}),
+        "status": {"conditions": [{"type": "Ready", "status": str(ready)}]},
+    }
+
+
+def deployment(replicas: int) -> dict[str, Any]:
+    container = {"name": "backend", "image": "shop:1", "ports": [{"containerPort": 3000}]}
+    annotations = {"chaosctl.dev/cold-start-variable": "COLD"}
+    return {
+        "metadata": {
+            "name": "shop",
+            "uid": "uid-shop",
+            "resourceVersion": "1",
+            "labels": {"app.kubernetes.io/instance": "shop"},
+        },
+        "spec": {
+            "replicas": replicas,
+            "template": {"metadata": {"annotations": annotations}, "spec": {"containers": [container]}},
+        },
+        "status": {"replicas": replicas, "readyReplicas": replicas},
+    }
+
+
+def whole_cluster(count: int = 4, nodes: int = 2) -> FakeCluster:
+    """Pods spread over nodes in zones of their own, a Deployment that has them, and a cloud."""
+    cluster = cluster_of(count)
+    names = [f"node-{chr(ord('a') + n)}" for n in range(nodes)]
+    for n, known in enumerate(list(cluster.pods_now.values())):
+        cluster.pods_now[known.name] = replace(known, node=names[n % nodes])
+    for n, name in enumerate(names):
+        cluster.objects["nodes", "", name] = node(name, f"zone-{n}")
+    cluster.objects["deployments", PLACE.namespace, "shop"] = deployment(count)
+    for known in cluster.pods_now.values():
+        cluster.objects["pods", PLACE.namespace, known.name] = {
+            "metadata": {
+                "name": known.name,
+                "namespace": PLACE.namespace,
+                "uid": known.uid,
+                "labels": dict(known.labels),
+                "annotations": {"chaosctl.dev/crash-command": '["crash"]'},
+            },
+            "spec": {"nodeName": known.node, "containers": [{"name": "backend"}]},
+        }
+    cluster.cloud = FakeCloud(cluster)
+    return cluster
 
 
 def cluster_of(count: int = 4) -> FakeCluster:
@@ -193,7 +313,7 @@ def traffic(**traits: object) -> type[FakeTraffic]:
 
 def experiment(cluster: FakeCluster, aim: Aim | None = None, timing: Timing = QUICK) -> Experiment:
     aim = aim or Aim(seed=1, count=1)
-    plan = plans.select(aim, PLACE, cluster.pods(PLACE), cluster.budgets(PLACE))
+    plan = FAULTS[aim.fault].plan(aim, PLACE, cluster)
     return Experiment(
         environment="default",
         target="lab",

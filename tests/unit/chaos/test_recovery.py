@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from chaosctl.chaos.cluster import PodState, TargetState
-from chaosctl.chaos.experiment import Victim
+from chaosctl.chaos.experiment import FaultPlan, Mode, Victim
 from chaosctl.chaos.recovery import Recovery
 from chaosctl.chaos.requests import NEW, Request
-from tests.unit.chaos.fakes import pod
+from tests.unit.chaos.fakes import PLACE, pod
 
 OLD, VICTIM = PodState.of(pod("web-1")), PodState.of(pod("web-2"))
 NEXT = PodState.of(pod("web-3"))
@@ -21,7 +21,7 @@ def healthy(*pods: PodState) -> tuple[TargetState, ...]:
 @pytest.fixture
 def killed() -> Recovery:
     """Two pods, one of which was killed at 10.0; it has not ended."""
-    recovery = Recovery([Victim.of(pod("web-2"))])
+    recovery = Recovery(FaultPlan("pod-kill", Mode.GRACEFUL, 1, PLACE, (Victim.of(pod("web-2")),), 2))
     recovery.pod(1, "ADDED", OLD)
     recovery.pod(1, "ADDED", VICTIM)
     recovery.seen_targets(1, healthy(OLD, VICTIM))

@@ -1,0 +1,45 @@
+"""A rolling restart of the app, as `kubectl rollout restart` makes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from chaosctl.adapters.kube import DEPLOYMENTS
+from chaosctl.chaos.cluster import Cluster, Place
+from chaosctl.chaos.events import Injected
+from chaosctl.chaos.experiment import Aim, FaultPlan
+from chaosctl.chaos.faults import workload
+from chaosctl.chaos.faults.fault import Fault, Injection
+
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+
+
+class RollingRestart(Fault):
+    """Every pod is replaced, at the pace that the Deployment's strategy allows."""
+
+    name = "rolling-restart"
+    shows_within = 120.0  # no old pod goes before a new one is ready
+    about = "every pod of the app is replaced, at the pace of the Deployment's strategy"
+
+    def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
+        """See Fault."""
+        workload.deployment(cluster, place)
+        return workload.whole_app(self.name, aim, place, cluster)
+
+    def describe(self, plan: FaultPlan) -> str:
+        """See Fault."""
+        return f"restart {', '.join(victim.name for victim in plan.victims)}, one after the other"
+
+    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+        """See Fault."""
+        if stop():
+            return
+        name = workload.deployment(cluster, plan.place)["metadata"]["name"]
+        stamp = {RESTARTED_AT: datetime.now(UTC).isoformat(timespec="seconds")}
+        change = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
+        cluster.patch(DEPLOYMENTS, name, change, plan.place.namespace)
+        at = time.monotonic()
+        for victim in plan.victims:
+            yield Injected(at, victim.uid, victim.name)

@@ -1,0 +1,79 @@
+"""Several faults at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from chaosctl.chaos.cluster import Cluster, Place
+from chaosctl.chaos.experiment import Aim, FaultPlan, Mode
+from chaosctl.chaos.faults.fault import Fault, Injection, Look
+from chaosctl.chaos.plan import guard_blast_radius
+
+
+class Together(Fault):
+    """All parts are injected one right after the other, without waiting for any recovery, and undone in reverse."""
+
+    name = "together"
+    about = "several faults at once, as a scenario names them"
+    undoes = "what each of them undoes"
+
+    def __init__(self, faults: Mapping[str, Fault]) -> None:
+        self._faults = faults
+
+    def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
+        """See Fault. What all of them hit together is within the blast radius too."""
+        parts = tuple(self._faults[part.fault].plan(part, place, cluster) for part in aim.parts)
+        victims = tuple({victim.uid: victim for part in parts for victim in part.victims}.values())
+        ready = parts[0].ready
+        lost = sum(victim.kind == "Pod" and not victim.namespace and bool(victim.owner_uid) for victim in victims)
+        if not aim.consent and lost:
+            guard_blast_radius(lost, ready)
+        return FaultPlan(
+            fault=self.name,
+            mode=Mode.GRACEFUL,
+            seed=aim.seed,
+            place=place,
+            victims=victims,
+            ready=ready,
+            also=tuple(dict.fromkeys(where for part in parts for where in part.also)),
+            held=any(part.held for part in parts),
+            parts=parts,
+        )
+
+    def verify(self, plan: FaultPlan, aim: Aim, cluster: Cluster) -> None:
+        """See Fault."""
+        for part, of in zip(plan.parts, aim.parts, strict=True):
+            self._faults[part.fault].verify(part, of, cluster)
+
+    def describe(self, plan: FaultPlan) -> str:
+        """See Fault."""
+        return "; ".join(self._faults[part.fault].describe(part) for part in plan.parts)
+
+    def undo_data(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
+        """See Fault."""
+        parts = [{"fault": p.fault, "data": self._faults[p.fault].undo_data(p, cluster)} for p in plan.parts]
+        return {"parts": parts}
+
+    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+        """See Fault."""
+        for part in plan.parts:
+            yield from self._faults[part.fault].inject(part, cluster, stop)
+
+    def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
+        """See Fault."""
+        looks = [self._faults[part.fault].look(part, cluster) for part in plan.parts]
+        proved = {uid: text for look in looks for uid, text in look.proved.items()}
+        return Look(proved, "; ".join(look.missing for look in looks if look.missing))
+
+    def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
+        """See Fault."""
+        return "; ".join(self._faults[p["fault"]].undo(p["data"], cluster) for p in reversed(data["parts"]))
+
+    def patience(self, plan: FaultPlan) -> float:
+        """See Fault."""
+        return max((self._faults[p.fault].patience(p) for p in plan.parts), default=0.0)
+
+    def seconds(self, plan: FaultPlan) -> float:
+        """How long the longest of its parts is held."""
+        return max((self._faults[p.fault].seconds(p) for p in plan.parts), default=0.0)

@@ -1,0 +1,108 @@
+"""The app's Deployment and the cluster's nodes, as faults look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chaosctl.adapters.kube import DEPLOYMENTS, NODES
+from chaosctl.adapters.pod import Pod
+from chaosctl.chaos import cluster as clusters
+from chaosctl.chaos.cluster import Cluster, Object, Place
+from chaosctl.chaos.experiment import Aim, FaultPlan, Mode, Sign, Victim
+from chaosctl.chaos.plan import rank
+from chaosctl.errors import Refused
+
+ZONE = "topology.kubernetes.io/zone"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node. `instance` is what the cloud calls it, or empty."""
+
+    name: str
+    uid: str
+    zone: str
+    instance: str
+    ready: bool
+    schedulable: bool
+
+    @classmethod
+    def of(cls, obj: Object) -> Node:
+        """From the API's object."""
+        meta, spec = obj["metadata"], obj.get("spec", {})
+        conditions = {c["type"]: c["status"] for c in obj.get("status", {}).get("conditions") or ()}
+        return cls(
+            name=meta["name"],
+            uid=meta["uid"],
+            zone=(meta.get("labels") or {}).get(ZONE, ""),
+            instance=spec.get("providerID", "").rpartition("/")[2],
+            ready=conditions.get("Ready") == "True",
+            schedulable=not spec.get("unschedulable", False),
+        )
+
+    def victim(self, before: str) -> Victim:
+        """The node as a victim."""
+        return Victim(self.uid, self.name, self.name, "", "", "", kind="Node", sign=Sign.CHANGED, before=before)
+
+
+def nodes(cluster: Cluster) -> list[Node]:
+    """All nodes that are ready and take pods."""
+    found = (Node.of(obj) for obj in cluster.list(NODES))
+    return [node for node in found if node.ready and node.schedulable]
+
+
+def deployment(cluster: Cluster, place: Place) -> Object:
+    """The app's Deployment. Raises Refused (CHAOS-NO-DEPLOYMENT) when there is not exactly one."""
+    found = cluster.list(DEPLOYMENTS, place.namespace, place.selector)
+    if len(found) != 1:
+        raise Refused(
+            f"there are {len(found)} Deployments of the app, not one",
+            code="CHAOS-NO-DEPLOYMENT",
+            why=f"in namespace {place.namespace}, labels {place.selector}",
+            remedy="see with `chaosctl status` whether the app is installed",
+        )
+    return found[0]
+
+
+def as_victim(obj: Object, before: str, namespace: str = "") -> Victim:
+    """A Deployment as a victim; `before` is what it has to differ from."""
+    meta = obj["metadata"]
+    return Victim(meta["uid"], meta["name"], "", "", "", "", "Deployment", namespace, sign=Sign.CHANGED, before=before)
+
+
+def pods_on(pods: Iterable[Pod], names: Iterable[str], place: Place) -> list[Pod]:
+    """The ready ones of the app on nodes of these names, in a stable order."""
+    on = set(names)
+    return sorted((p for p in clusters.ready(pods, place) if p.node in on), key=lambda p: p.uid)
+
+
+def in_order(seed: int, found: Iterable[Node]) -> list[Node]:
+    """The nodes in the order in which the seed would take them."""
+    return sorted(found, key=lambda node: rank(seed, node.uid))
+
+
+def whole_app(name: str, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
+    """A plan in which every ready pod is replaced, by whichever controller comes next."""
+    ready = sorted(clusters.ready(cluster.pods(place), place), key=lambda pod: pod.uid)
+    victims = tuple(replace(Victim.of(pod), owner_uid="") for pod in ready)
+    return make(name, aim, place, victims, len(ready))
+
+
+def ready_count(cluster: Cluster, place: Place) -> int:
+    """How many of the app's pods serve."""
+    return len(clusters.ready(cluster.pods(place), place))
+
+
+def make(name: str, aim: Aim, place: Place, victims: Sequence[Victim], ready: int, **more: Any) -> FaultPlan:
+    """A plan. Raises Refused (CHAOS-NO-CANDIDATES) when it would hit nothing."""
+    if not victims or not ready:
+        raise Refused(
+            "there is nothing that could be hit",
+            code="CHAOS-NO-CANDIDATES",
+            why=f"{ready} ready pods in namespace {place.namespace}, labels {place.selector}",
+            remedy="see with `chaosctl status` why",
+        )
+    options: Mapping[str, Any] = dict(aim.options)
+    return FaultPlan(name, Mode.GRACEFUL, aim.seed, place, tuple(victims), ready, options, **more)

@@ -1,0 +1,284 @@
+"""Each fault by itself and through a whole run, against a cluster in memory."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaosctl.chaos import runner
+from chaosctl.chaos.cluster import DisruptionBudget
+from chaosctl.chaos.experiment import Aim
+from chaosctl.chaos.faults import FAULTS, SINGLE
+from chaosctl.chaos.result import Result
+from chaosctl.chaos.undo import UndoLog
+from chaosctl.chaos.verdict import Verdict
+from chaosctl.errors import Refused, Unreachable, UsageProblem
+from tests.unit.chaos.fakes import PLACE, FakeCluster, experiment, node, whole_cluster, world
+
+
+@pytest.fixture(autouse=True)
+def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "LOOK_EVERY", 0.01)
+
+
+def judged(cluster: FakeCluster, tmp_path: Path, fault: str, **aim: Any) -> Result:
+    return runner.run(experiment(cluster, Aim(seed=1, fault=fault, **aim)), world(cluster, tmp_path))
+
+
+def settings_of(cluster: FakeCluster) -> Any:
+    """All that an undo has to put back."""
+    return copy.deepcopy({key: obj["spec"] for key, obj in cluster.objects.items()})
+
+
+@pytest.mark.parametrize(
+    ("fault", "options", "evidence"),
+    [
+        ("scale", {"by": 1, "seconds": 0}, "4 -> 5 replicas"),
+        ("scale", {"by": -2, "seconds": 0}, "4 -> 2 replicas"),
+        ("node-drain", {}, "cordoned"),
+        ("node-terminate", {}, "the node is gone"),
+        ("zone-loss", {}, "the node is gone"),
+        ("app-crash", {}, "restarts 0 -> 1"),
+    ],
+)
+def test_it_happens_is_proved_and_leaves_nothing_behind(
+    tmp_path: Path, fault: str, options: dict[str, Any], evidence: str
+) -> None:
+    cluster = whole_cluster()
+    before = settings_of(cluster)
+    expected = replace(experiment(cluster, Aim(1, fault=fault, options=options)).plan, expected=0)
+    planned = replace(experiment(cluster, Aim(1, fault=fault, options=options)), plan=expected)
+    result = runner.run(planned, world(cluster, tmp_path))
+    assert (result.verdict, result.reasons) == (Verdict.PASS, ())
+    assert evidence in {kill.evidence for kill in result.kills}
+    after = {key: {k: v for k, v in spec.items() if k != "providerID"} for key, spec in settings_of(cluster).items()}
+    assert after == {key: {k: v for k, v in spec.items() if k != "providerID"} for key, spec in before.items()}
+    assert not UndoLog(tmp_path / "undo").left()
+
+
+def test_a_swallowed_scale_has_no_effect(tmp_path: Path) -> None:
+    cluster = whole_cluster()
+    cluster.patch = lambda *a, **k: {}  # type: ignore[method-assign]
+    assert judged(cluster, tmp_path, "scale", options={"seconds": 0}).verdict is Verdict.NO_EFFECT
+
+
+def test_a_swallowed_termination_has_no_effect(tmp_path: Path) -> None:
+    cluster = whole_cluster()
+    assert cluster.cloud is not None
+    cluster.cloud.terminate = lambda instance: None  # type: ignore[method-assign]
+    assert judged(cluster, tmp_path, "node-terminate").verdict is Verdict.NO_EFFECT
+
+
+def test_an_undo_that_fails_is_not_recovered_and_stays_in_the_log(tmp_path: Path) -> None:
+    cluster = whole_cluster()
+    patch, calls = cluster.patch, list[int]()
+
+    def once(*args: Any, **more: Any) -> dict[str, Any]:
+        calls.append(1)
+        if len(calls) > 1:
+            raise Unreachable("no answer", code="KUBE-UNREACHABLE")
+        return patch(*args, **more)
+
+    cluster.patch = once  # type: ignore[method-assign]
+    result = judged(cluster, tmp_path, "scale", options={"by": -1, "seconds": 0})
+    assert result.verdict is Verdict.NOT_RECOVERED
+    assert any("could not be undone" in reason for reason in result.reasons)
+    assert len(UndoLog(tmp_path / "undo").left()) == 1
+
+
+def test_an_injection_that_the_api_refuses_has_no_effect(tmp_path: Path) -> None:
+    cluster = whole_cluster()
+
+    def refuse(*args: Any, **more: Any) -> dict[str, Any]:
+        raise Unreachable("no answer", code="KUBE-UNREACHABLE")
+
+    cluster.patch = refuse  # type: ignore[method-assign]
+    result = judged(cluster, tmp_path, "scale", options={"seconds": 0})
+    assert result.verdict is Verdict.NO_EFFECT
+    assert any("no answer" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("kind", ["image", "readiness", "crash-loop"])
+def test_a_bad_rollout_is_rolled_back(kind: str) -> None:
+    cluster, fault = whole_cluster(), FAULTS["bad-rollout"]
+    before = settings_of(cluster)
+    plan = fault.plan(Aim(1, fault="bad-rollout", options={"kind": kind}), PLACE, cluster)
+    data = fault.undo_data(plan, cluster)
+    assert len(list(fault.inject(plan, cluster, lambda: False))) == 1
+    assert settings_of(cluster) != before
+    assert "is what it was" in fault.undo(data, cluster)
+    assert settings_of(cluster) == before
+    assert "nothing" in fault.undo(data, cluster)
+
+
+def test_the_cold_start_variable_is_put_back() -> None:
+    cluster, fault = whole_cluster(), FAULTS["slow-cold-start"]
+    before = settings_of(cluster)
+    plan = fault.plan(Aim(1, fault="slow-cold-start"), PLACE, cluster)
+    data = fault.undo_data(plan, cluster)
+    assert len(list(fault.inject(plan, cluster, lambda: False))) == 4
+    assert settings_of(cluster) != before
+    fault.undo(data, cluster)
+    assert settings_of(cluster) == before
+
+
+def test_an_undo_leaves_alone_what_someone_else_has_set_since() -> None:
+    cluster, fault = whole_cluster(), FAULTS["scale"]
+    plan = fault.plan(Aim(1, fault="scale"), PLACE, cluster)
+    data = fault.undo_data(plan, cluster)
+    list(fault.inject(plan, cluster, lambda: False))
+    cluster.objects["deployments", "shop", "shop"]["spec"]["replicas"] = 9
+    assert "nothing to put back" in fault.undo(data, cluster)
+    assert cluster.objects["deployments", "shop", "shop"]["spec"]["replicas"] == 9
+
+
+def test_a_drain_honours_disruption_budgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chaosctl.chaos.faults.node_drain.WITHIN", 0.1)
+    monkeypatch.setattr("chaosctl.chaos.faults.node_drain.RETRY_EVERY", 0.05)
+    cluster = whole_cluster()
+    cluster.pdbs = [DisruptionBudget("pdb", {}, (), 0)]
+    result = judged(cluster, tmp_path, "node-drain")
+    assert result.verdict is not Verdict.PASS
+    assert not cluster.asked
+    assert "unschedulable" not in cluster.objects["nodes", "", "node-a"]["spec"]
+
+
+def test_an_interrupted_drain_stops_and_is_undone() -> None:
+    cluster, fault = whole_cluster(), FAULTS["node-drain"]
+    plan = fault.plan(Aim(1, fault="node-drain"), PLACE, cluster)
+    assert len(list(islice(fault.inject(plan, cluster, lambda: bool(settings_cordoned(cluster))), 9))) == 1
+    assert settings_cordoned(cluster)
+    fault.undo(fault.undo_data(plan, cluster), cluster)
+    assert not settings_cordoned(cluster)
+
+
+def settings_cordoned(cluster: FakeCluster) -> list[str]:
+    return [name for (kind, _, name), o in cluster.objects.items() if kind == "nodes" and "unschedulable" in o["spec"]]
+
+
+@pytest.mark.parametrize("fault", ["node-terminate", "node-drain", "zone-loss"])
+def test_the_last_node_is_never_taken(fault: str) -> None:
+    cluster = whole_cluster(nodes=1)
+    cluster.objects["nodes", "", "node-x"] = node("node-x", "zone-9", ready=False)
+    cluster.objects["nodes", "", "node-y"] = node("node-y", "zone-9", cordoned=True)
+    with pytest.raises(Refused) as refusal:
+        FAULTS[fault].plan(Aim(1, fault=fault, consent=True), PLACE, cluster)
+    assert refusal.value.code == "CHAOS-UNFIT"
+
+
+def on(cluster: FakeCluster, name: str) -> None:
+    for known in list(cluster.pods_now.values()):
+        cluster.pods_now[known.name] = replace(known, node=name)
+
+
+def test_a_node_that_has_all_of_the_pods_is_not_terminated() -> None:
+    cluster = whole_cluster(4)
+    on(cluster, "node-a")
+    assert FAULTS["node-terminate"].plan(Aim(1, fault="node-terminate"), PLACE, cluster).victims[0].name == "node-b"
+
+
+def test_a_zone_that_has_most_of_the_pods_is_lost_with_consent_only() -> None:
+    cluster = whole_cluster(5, nodes=2)
+    on(cluster, "node-a")
+    cluster.objects["nodes", "", "node-b"]["status"] = {"conditions": [{"type": "Ready", "status": "False"}]}
+    cluster.objects["nodes", "", "node-c"] = node("node-c", "zone-0")
+    cluster.objects["nodes", "", "node-d"] = node("node-d", "zone-0")
+    cluster.objects["nodes", "", "node-e"] = node("node-e", "zone-1")
+    lost = FAULTS["zone-loss"].plan(Aim(1, fault="zone-loss"), PLACE, cluster).victims
+    assert {victim.name for victim in lost} == {"node-e"}
+    for name in ("node-c", "node-d"):
+        del cluster.objects["nodes", "", name]
+    cluster.objects["nodes", "", "node-e"] = node("node-e", "zone-1", cordoned=True)
+    cluster.objects["nodes", "", "node-f"] = node("node-f", "zone-2")
+    cluster.pods_now["web-1"] = replace(cluster.pods_now["web-1"], node="node-f")
+    lost = FAULTS["zone-loss"].plan(Aim(1, fault="zone-loss"), PLACE, cluster).victims
+    assert {victim.name for victim in lost} == {"node-f", "web-1"}
+
+
+def test_without_aws_no_instance_is_terminated() -> None:
+    cluster = whole_cluster()
+    cluster.cloud = None
+    assert "no AWS" in FAULTS["node-terminate"].unfit(cluster, PLACE)
+
+
+def test_a_backend_that_offers_no_crash_is_refused() -> None:
+    cluster = whole_cluster()
+    for obj in cluster.objects.values():
+        obj["metadata"].pop("annotations", None)
+    with pytest.raises(Refused) as refusal:
+        FAULTS["app-crash"].plan(Aim(1, fault="app-crash"), PLACE, cluster)
+    assert "offers no crash" in refusal.value.why
+
+
+def test_faults_at_once_are_one_run_and_undone_together(tmp_path: Path) -> None:
+    cluster = whole_cluster()
+    before = settings_of(cluster)
+    parts = (Aim(1), Aim(1, fault="scale", options={"by": -1, "seconds": 0}))
+    aim = Aim(seed=1, fault="together", parts=parts)
+    result = runner.run(experiment(cluster, aim), world(cluster, tmp_path))
+    assert (result.verdict, result.reasons) == (Verdict.PASS, ())
+    assert {kill.evidence for kill in result.kills} == {"gone", "4 -> 3 replicas"}
+    assert settings_of(cluster) == before
+
+
+def test_faults_at_once_stay_within_the_blast_radius_together() -> None:
+    parts = (Aim(1, count=2, ignore_pdb=True), Aim(4, fault="app-crash", count=2))
+    cluster = whole_cluster(4)
+    with pytest.raises(Refused) as refusal:
+        for seed in range(20):
+            FAULTS["together"].plan(
+                Aim(seed, fault="together", parts=tuple(replace(p, seed=seed + n) for n, p in enumerate(parts))),
+                PLACE,
+                cluster,
+            )
+    assert refusal.value.code == "CHAOS-BLAST-RADIUS"
+
+
+PLANNABLE = [name for name in SINGLE if name not in ("coredns-kill", "controller-kill", "dns-failure")]
+
+
+def test_one_seed_makes_the_same_plan_a_thousand_times() -> None:
+    for name in PLANNABLE:
+        cluster, aim = whole_cluster(6, 3), Aim(42, fault=name)
+        first = FAULTS[name].plan(aim, PLACE, cluster)
+        assert all(FAULTS[name].plan(aim, PLACE, cluster) == first for _ in range(1000 // len(PLANNABLE) + 1))
+
+
+@given(st.sampled_from(PLANNABLE), st.integers(0, 2**32), st.randoms())
+def test_the_order_of_the_lists_does_not_matter(name: str, seed: int, random: Any) -> None:
+    cluster, aim = whole_cluster(6, 3), Aim(seed, fault=name)
+    first = FAULTS[name].plan(aim, PLACE, cluster)
+    for kept in (cluster.pods_now, cluster.objects):
+        items = list(kept.items())
+        random.shuffle(items)
+        kept.clear()
+        kept.update(items)  # type: ignore[arg-type]
+    assert FAULTS[name].plan(aim, PLACE, cluster) == first
+
+
+def test_a_plan_is_refused_when_a_victim_has_changed() -> None:
+    cluster, fault, aim = whole_cluster(), FAULTS["scale"], Aim(1, fault="scale")
+    plan = fault.plan(aim, PLACE, cluster)
+    fault.verify(plan, aim, cluster)
+    cluster.objects["deployments", "shop", "shop"]["spec"]["replicas"] = 5
+    with pytest.raises(Refused) as refusal:
+        fault.verify(plan, aim, cluster)
+    assert refusal.value.code == "CHAOS-DRIFTED"
+
+
+def test_unknown_options_are_a_mistake() -> None:
+    with pytest.raises(UsageProblem) as problem:
+        FAULTS["scale"].plan(Aim(1, fault="scale", options={"to": 5}), PLACE, whole_cluster())
+    assert problem.value.code == "CHAOS-OPTIONS"
+
+
+def test_every_fault_says_what_it_does() -> None:
+    assert all(fault.about and fault.needs and fault.undoes for fault in SINGLE.values())
+    assert all(name == fault.name for name, fault in SINGLE.items())
