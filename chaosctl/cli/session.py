@@ -24,6 +24,16 @@ from chaosctl.ui.live import open_live
 from chaosctl.ui.render import Report
 
 
+def lab_not_running() -> PreconditionFailed:
+    """The error for what needs a lab and has none."""
+    return PreconditionFailed(
+        "no lab is running on this machine",
+        code="LAB-NOT-RUNNING",
+        why="the target is `lab`, and nothing has been deployed yet, or it was removed",
+        remedy="run `chaosctl up`, or name another target with --target",
+    )
+
+
 class Session:
     """What a subcommand works with."""
 
@@ -50,17 +60,12 @@ class Session:
         """What stages need. With `start` the lab is started when it is not running, else that is an error."""
         context = self.existing_context(start=start)
         if context is None:
-            raise PreconditionFailed(
-                "no lab is running on this machine",
-                code="LAB-NOT-RUNNING",
-                why="the target is `lab`, and nothing has been deployed yet, or it was removed",
-                remedy="run `chaosctl up`, or name another target with --target",
-            )
+            raise lab_not_running()
         return context
 
-    def existing_context(self, *, start: bool = False) -> Context | None:
-        """Like `context`, but None when the target does not exist."""
-        return compose.open_context(self.settings, self.emit, start=start)
+    def existing_context(self, *, start: bool = False, heal: bool = False) -> Context | None:
+        """Like `context`, but None when the target does not exist. With `heal` one that was killed is started again."""
+        return compose.open_context(self.settings, self.emit, start=start, heal=heal)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

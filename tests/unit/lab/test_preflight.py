@@ -38,11 +38,11 @@ def test_a_taken_port_is_named(layout: Layout) -> None:
     with socket.socket() as holder:
         holder.bind(("0.0.0.0", PORT))
         holder.listen()
-        assert f":{PORT}" in found("port_taken", layout)[0]
+        assert f":{PORT}" in found("ports_taken", layout)[0]
 
 
 def test_a_free_port_is_no_problem(layout: Layout) -> None:
-    assert found("port_taken", layout) == []
+    assert found("ports_taken", layout) == []
 
 
 def test_an_overlay_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
