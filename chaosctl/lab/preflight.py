@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
@@ -106,7 +107,7 @@ def ports_taken(layout: Layout, aws_port: int) -> Iterator[Problem]:
     if why := _occupied(layout.loopback(1), API_PORT):
         yield (
             f"{layout.loopback(1)}:{API_PORT}, for the Kubernetes API, cannot be listened on: {why}",
-            f"find who listens with `ss -ltnp 'sport = :{API_PORT}'` and stop it while the lab runs",
+            "stop it while the lab runs",
         )
 
 
@@ -115,8 +116,7 @@ def listener(layout: Layout, aws_port: int) -> Iterator[Problem]:
     if why := _occupied(layout.loopback(0), aws_port):
         yield (
             f"{layout.loopback(0)}:{aws_port} cannot be listened on: {why}",
-            f"find who listens with `ss -ltnp 'sport = :{aws_port}'` and stop it, "
-            "or set lab.aws_port in chaosctl.toml (CHAOSCTL_LAB__AWS_PORT) to a free port",
+            "stop it, or set lab.aws_port in chaosctl.toml (CHAOSCTL_LAB__AWS_PORT) to a free port",
         )
 
 
@@ -127,6 +127,8 @@ def _occupied(address: str, port: int) -> str:
             probe.bind((address, port))
             probe.listen()
         except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return f"{processes.listening_on(address, port)} listens there"
             return error.strerror or str(error)
     return ""
 

@@ -56,6 +56,16 @@ def family(pid: int) -> set[int]:
     return found - _ancestry()
 
 
+def listening_on(address: str, port: int) -> str:
+    """Who listens on a TCP port of `address` or of all addresses of this machine's own network, for people."""
+    import psutil  # only trouble needs it
+
+    listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    found = {c.pid for c in listening if c.pid and c.laddr in [(a, port) for a in (address, "0.0.0.0", "::")]}  # noqa: S104
+    named = [f"process {pid} ({name(pid)})" for pid in sorted(found)]
+    return ", ".join(named) or "another program"
+
+
 def is_shim(pid: int) -> bool:
     """Whether a process is a containerd shim, the parent of containers."""
     try:

@@ -59,6 +59,9 @@ class Lines:
         self._started = clock()
         self._said: dict[str, float] = {}
         self._last_line = clock()
+        self._at = ("", 0.0)  # the stage that runs, and since when
+        self._over = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="plain lines", daemon=True)
         self._lock = threading.Lock()
 
     def emit(self, event: Event) -> None:
@@ -66,11 +69,23 @@ class Lines:
         with self._lock:
             if self._repeats(event):
                 return
-            text = line_of(event)
-            if text:
-                self._last_line = self._clock()
-                with suppress(OSError):  # nobody reads any more: that must not stop the work
-                    print(f"{self._clock() - self._started:7.1f}s  {text}", file=self._stream, flush=True)
+            if isinstance(event, StageStarted):
+                self._at = (event.stage, self._clock())
+            self._print(line_of(event))
+
+    def _print(self, text: str) -> None:
+        if text:
+            self._last_line = self._clock()
+            with suppress(OSError):  # nobody reads any more: that must not stop the work
+                print(f"{self._clock() - self._started:7.1f}s  {text}", file=self._stream, flush=True)
+
+    def _tick(self) -> None:
+        """Whatever forgets to say that it waits: the work as a whole goes on, and that is said."""
+        while not self._over.wait(0.25):
+            with self._lock:
+                if self._clock() - self._last_line >= SILENT_SECONDS + 1.1:
+                    stage, since = self._at
+                    self._print(f"{stage} goes on, {duration(self._clock() - since)}" if stage else "still at it")
 
     def _repeats(self, event: Event) -> bool:
         if self._verbose:
@@ -92,11 +107,14 @@ class Lines:
         return False
 
     def __enter__(self) -> Lines:
+        self._ticker.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over.set()
+        self._ticker.join()
         with suppress(OSError):
             self._stream.flush()
 
