@@ -507,10 +507,11 @@ def _check_ports(plan: Plan) -> None:
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
+                holder = processes.listening_on(plan.address, frontend.port)
                 raise StageFailed(
                     f"port {frontend.port} of {plan.address} is in use",
                     code="LB-PORT-TAKEN",
-                    why=f"{processes.listening_on(plan.address, frontend.port)} listens there; stop it while the lab runs",
+                    why=f"{holder} listens there; stop it while the lab runs",
                     remedy=f"find it with `ss -ltnp 'sport = :{frontend.port}'` and stop it",
                 ) from error
 
