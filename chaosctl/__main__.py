@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+NOT_OUR_FAULT = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EIO)
+
+
 def main() -> None:
     """Entry point of `chaosctl` and of `python -m chaosctl`."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -123,7 +126,7 @@ def _of_the_machine(error: Exception) -> ChaosctlError | None:
             why=f"{place}{error.strerror}",
             remedy="free some space (`df -h` shows where), then run the same command again: it carries on",
         )
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) and error.filename:
+    if error.errno in NOT_OUR_FAULT and error.filename:
         return PreconditionFailed(
             f"{error.filename} cannot be used",
             code="FILE-FORBIDDEN",
@@ -137,7 +140,7 @@ def _unexpected(error: Exception, arguments: Sequence[str]) -> ChaosctlError:
     """A bug of ours: the traceback goes to a file, the user gets a line."""
     try:
         where = f"the traceback is in {_write_traceback(error, arguments)}"
-    except OSError as trouble:
+    except (OSError, ChaosctlError) as trouble:
         where = f"the traceback could not be written: {trouble}"
     bug = ChaosctlError(
         f"chaosctl itself failed: {type(error).__name__}: {error}",

@@ -57,7 +57,12 @@ class Entry:
 def files(environment: Mapping[str, str] = os.environ) -> list[Path]:
     """The user's kubeconfig files in kubectl's order: those of KUBECONFIG, else ~/.kube/config."""
     named = [Path(p) for p in environment.get("KUBECONFIG", "").split(os.pathsep) if p]
-    return list(dict.fromkeys(named)) or [Path.home() / ".kube" / "config"]
+    if named:
+        return list(dict.fromkeys(named))
+    try:
+        return [Path.home() / ".kube" / "config"]
+    except RuntimeError as error:  # no HOME, and a user that the machine does not know
+        raise _forbidden(Path("~/.kube/config"), str(error)) from error
 
 
 def file_for(name: str, candidates: Sequence[Path]) -> Path:

@@ -99,6 +99,14 @@ def overlay_on_overlay(layout: Layout, aws_port: int) -> Iterator[Problem]:
         )
 
 
+def no_loopback(layout: Layout, aws_port: int) -> Iterator[Problem]:
+    """In a network namespace of its own, as some sandboxes have it, the loopback interface is down at first."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex((layout.loopback(0), aws_port)) in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
+            yield "the loopback interface is down", "run `ip link set lo up`"
+
+
 def ports_taken(layout: Layout, aws_port: int) -> Iterator[Problem]:
     """The lab has loopback addresses of its own, but who listens on 0.0.0.0 takes the port of those too."""
     if processes.with_marker(layout.marker):
@@ -163,6 +171,7 @@ CHECKS: tuple[Callable[[Layout, int], Iterator[Problem]], ...] = (
     not_writable,
     disk_full,
     overlay_on_overlay,
+    no_loopback,
     ports_taken,
     names_taken,
 )

@@ -12,10 +12,11 @@ import pexpect
 import pytest
 
 from chaosctl import __main__ as program
+from chaosctl import config
 from chaosctl.cli import session
 from chaosctl.cli.command import Common
 from chaosctl.cli.token import _told
-from chaosctl.errors import ExitStatus, StageFailed
+from chaosctl.errors import ExitStatus, PreconditionFailed, StageFailed
 from tests.unit.cli.conftest import Cli
 
 
@@ -125,3 +126,20 @@ def test_a_full_disk_is_named_beside_what_it_broke(tmp_path: Path, monkeypatch: 
 
 def test_down_of_a_lab_that_never_was_says_so(cli: Cli) -> None:
     assert json.loads(cli.run("down", "--json").stdout)["result"] == {"left": [], "changed": False}
+
+
+def test_a_state_directory_that_is_a_file(cli: Cli) -> None:
+    (cli.cwd / "file").touch()
+    done = shell(cli, "chaosctl down", CHAOSCTL_STATE_DIR=str(cli.cwd / "file"))
+    assert done.returncode == 3
+    assert "FILE-FORBIDDEN" in done.stderr
+
+
+def test_nobody_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(name: str) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("CHAOSCTL_STATE_DIR", raising=False)
+    monkeypatch.setattr("platformdirs.user_state_dir", nowhere)
+    with pytest.raises(PreconditionFailed, match="NO-HOME"):
+        config.state_dir()
