@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from chaosctl.errors import ChaosctlError, ExitStatus, UsageProblem
+from chaosctl.errors import ChaosctlError, ExitStatus, PreconditionFailed, UsageProblem
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+NOT_OUR_FAULT = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EIO)
+
+
 def main() -> None:
     """Entry point of `chaosctl` and of `python -m chaosctl`."""
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(run(sys.argv[1:]))
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and stays so
+        signal.signal(signal.SIGHUP, _interrupt)
+    _open_streams()
+    status = run(sys.argv[1:])
+    _let_go_of_stdout()
+    sys.exit(status)
+
+
+def _open_streams() -> None:
+    """Give the program three streams that can be written, whatever it was started with (`>&-`, a foreign locale)."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = "w" if number else "r"
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115, as the stream that it stands for
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _let_go_of_stdout() -> None:
+    """What stdout could not take was told already: the interpreter must not fail over it once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """SIGTERM is handled like Ctrl-C: whatever runs gets the chance to put its things in order."""
+    """SIGTERM and SIGHUP are handled like Ctrl-C: whatever runs gets the chance to put its things in order."""
     raise KeyboardInterrupt
 
 
@@ -34,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _fail(_interrupted(), arguments)
     except Exception as error:
-        return _fail(_unexpected(error, arguments), arguments)
+        return _fail(_of_the_machine(error) or _unexpected(error, arguments), arguments)
 
 
 def _quietly(work: Callable[[], int]) -> int:
@@ -84,11 +114,33 @@ def _interrupted() -> ChaosctlError:
     return Interrupted("interrupted", code="INTERRUPTED", why="nothing was being changed")
 
 
+def _of_the_machine(error: Exception) -> ChaosctlError | None:
+    """The error for a file that cannot be written for a reason that is the machine's; None for anything else."""
+    if not isinstance(error, OSError):
+        return None
+    place = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return PreconditionFailed(
+            "the disk is full",
+            code="DISK-FULL",
+            why=f"{place}{error.strerror}",
+            remedy="free some space (`df -h` shows where), then run the same command again: it carries on",
+        )
+    if error.errno in NOT_OUR_FAULT and error.filename:
+        return PreconditionFailed(
+            f"{error.filename} cannot be used",
+            code="FILE-FORBIDDEN",
+            why=f"{error.strerror}, as uid {os.geteuid()}",
+            remedy="run it as the user whom the file belongs to, or set CHAOSCTL_STATE_DIR and CHAOSCTL_CACHE_DIR",
+        )
+    return None
+
+
 def _unexpected(error: Exception, arguments: Sequence[str]) -> ChaosctlError:
     """A bug of ours: the traceback goes to a file, the user gets a line."""
     try:
         where = f"the traceback is in {_write_traceback(error, arguments)}"
-    except OSError as trouble:
+    except (OSError, ChaosctlError) as trouble:
         where = f"the traceback could not be written: {trouble}"
     bug = ChaosctlError(
         f"chaosctl itself failed: {type(error).__name__}: {error}",
@@ -121,8 +173,8 @@ def _fail(error: ChaosctlError, arguments: Sequence[str]) -> int:
     command = next((a for a in arguments if not a.startswith("-")), "")
     try:
         print_error(command, error, as_json="--json" in arguments)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:  # nobody is there to read it: the status still tells
+        _let_go_of_stdout()
     return int(error.status)
 
 

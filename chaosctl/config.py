@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from chaosctl.errors import UsageProblem
+from chaosctl.errors import PreconditionFailed, UsageProblem
 
 CONFIG_FILE = "chaosctl.toml"
 LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")  # RFC 1123, as Kubernetes wants names
@@ -186,12 +187,24 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
 
 def cache_dir() -> Path:
     """Tools and what they were made from; can be deleted at any time. CHAOSCTL_CACHE_DIR sets another place."""
-    return Path(os.environ.get("CHAOSCTL_CACHE_DIR") or platformdirs.user_cache_dir("chaosctl")).absolute()
+    return _place("CHAOSCTL_CACHE_DIR", platformdirs.user_cache_dir)
 
 
 def state_dir() -> Path:
     """What a run must find again: lab, locks, journals, undo logs. CHAOSCTL_STATE_DIR sets another place."""
-    return Path(os.environ.get("CHAOSCTL_STATE_DIR") or platformdirs.user_state_dir("chaosctl")).absolute()
+    return _place("CHAOSCTL_STATE_DIR", platformdirs.user_state_dir)
+
+
+def _place(variable: str, default: Callable[[str], str]) -> Path:
+    try:
+        return Path(os.environ.get(variable) or default("chaosctl")).absolute()
+    except RuntimeError as error:
+        raise PreconditionFailed(
+            "you have no home directory to keep things in",
+            code="NO-HOME",
+            why=str(error),
+            remedy="set HOME, or CHAOSCTL_STATE_DIR, CHAOSCTL_CACHE_DIR and KUBECONFIG",
+        ) from error
 
 
 def asset(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Waiting that is never silent: whoever waits says for what, at least every five seconds."""
+"""Waiting that is never silent: whoever waits says for what, once a second."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from chaosctl.events import Emit, Waiting
 
-HEARTBEAT = 4.0  # seconds between two Waiting events, so that nothing is silent for five
+HEARTBEAT = 1.0  # seconds between two Waiting events; a display shows as many as it takes to be never silent for five
 
 T = TypeVar("T")
 

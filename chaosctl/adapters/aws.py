@@ -6,6 +6,7 @@ boto3 is imported when the first request is made: it takes a third of a second t
 from __future__ import annotations
 
 import base64
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -89,6 +90,7 @@ class Aws:
             read_timeout=READ_SECONDS,
             retries={"mode": "standard", "max_attempts": ATTEMPTS},
             user_agent_extra="chaosctl",
+            proxies={} if self._env.get("AWS_ENDPOINT_URL") else None,  # an endpoint of our own is reached directly
         )
         return self._session.client(service, endpoint_url=self._env.get("AWS_ENDPOINT_URL"), config=config)
 
@@ -191,9 +193,11 @@ def _session(env: Mapping[str, str], region: str) -> Any:
     import boto3
     import botocore.session
 
+    # With keys of its own a target depends on nothing that the user's shell or files happen to say: no profile, no
+    # endpoint of a single service, no malformed ~/.aws/config.
     own_keys = "AWS_ACCESS_KEY_ID" in env
-    # With keys of its own a target does not depend on the profile that the user's shell happens to name.
-    core = botocore.session.Session(session_vars={"profile": (None, None, None, None)} if own_keys else None)
+    cut = _unset(botocore.session.Session.SESSION_VARIABLES) if own_keys else None
+    core = botocore.session.Session(session_vars=cut)
     return boto3.Session(
         botocore_session=core,
         region_name=region,
@@ -201,6 +205,13 @@ def _session(env: Mapping[str, str], region: str) -> Any:
         aws_secret_access_key=env.get("AWS_SECRET_ACCESS_KEY"),
         aws_session_token=env.get("AWS_SESSION_TOKEN"),
     )
+
+
+def _unset(variables: Mapping[str, tuple[Any, Any, Any, Any]]) -> dict[str, tuple[Any, Any, Any, Any]]:
+    """botocore's variables with their defaults, cut off from environment and files."""
+    cut = {name: (None, None, default, convert) for name, (_, _, default, convert) in variables.items()}
+    nothing = (None, None, os.devnull, None)
+    return {**cut, "config_file": nothing, "credentials_file": nothing}
 
 
 def _no_credentials(doing: str, why: str = "") -> PreconditionFailed:

@@ -21,6 +21,7 @@ class LoadBalancer:
     dns_name: str
     state: str
     scheme: str
+    reason: str = ""  # why it is in that state, when AWS tells
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def all_load_balancers(aws: Aws) -> list[LoadBalancer]:
             dns_name=lb.get("DNSName", ""),
             state=lb["State"]["Code"],
             scheme=lb.get("Scheme", ""),
+            reason=lb["State"].get("Reason", ""),
         )
         for lb in found
     ]

@@ -7,10 +7,12 @@ come from a kubeconfig, values go through stdin. What helm renders may hold Secr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import os
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +26,7 @@ T = TypeVar("T")
 Object = dict[str, Any]
 TIMEOUT = "120s"  # for hooks; readiness is waited for by the stages, which can say what is missing
 CHART_MISSING = re.compile(r'path "[^"]+" not found|chart .*not found|not a valid chart repository')
+DIVERTING = ("HELM_KUBE", "HELM_NAMESPACE", "HELM_DRIVER", "HELM_DEBUG")  # variables that begin so
 UNREACHABLE = ("cluster unreachable", "connection refused", "no such host", "i/o timeout", "connection reset")
 
 
@@ -75,7 +78,8 @@ class Helm:
 
         self._prepare()
         try:
-            return asyncio.run(call)
+            with _undiverted():
+                return asyncio.run(call)
         except errors.Error as error:
             raise _translated(error, what) from error
 
@@ -168,6 +172,19 @@ def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> Object:
         if isinstance(below[key], Mapping) and isinstance(above[key], Mapping)
     }
     return {**below, **above, **both}
+
+
+@contextlib.contextmanager
+def _undiverted() -> Iterator[None]:
+    """Without the variables by which the user's shell would lead helm to another cluster or namespace.
+
+    pyhelm3 passes our own environment on and nothing else.
+    """
+    set_aside = {n: os.environ.pop(n) for n in list(os.environ) if n.startswith(DIVERTING)}
+    try:
+        yield
+    finally:
+        os.environ.update(set_aside)
 
 
 def _values_file(path: Path) -> Mapping[str, Any]:

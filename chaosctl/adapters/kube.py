@@ -10,9 +10,11 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies
 
 import yaml
 
@@ -328,10 +330,11 @@ class Kube:
 
 
 def _connect(kubeconfig: Path, context: str | None) -> Any:
-    from kubernetes import config
+    from kubernetes import client, config
 
+    settings = client.Configuration()
     try:
-        return config.new_client_from_config(config_file=str(kubeconfig), context=context)  # type: ignore[no-untyped-call]
+        config.load_kube_config(str(kubeconfig), context, settings)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError, yaml.YAMLError) as error:
         raise PreconditionFailed(
             f"no cluster can be reached with {kubeconfig}" + (f", context {context}" if context else ""),
@@ -339,6 +342,16 @@ def _connect(kubeconfig: Path, context: str | None) -> Any:
             why=str(error),
             remedy="run `chaosctl kubeconfig` to write its entry again, or name a context that exists",
         ) from error
+    if _loopback(settings.host) and settings.proxy in getproxies().values():
+        settings.proxy = None  # as in kubectl: a proxy of the environment is not for this machine itself
+    return client.ApiClient(configuration=settings)
+
+
+def _loopback(url: str) -> bool:
+    try:
+        return ip_address(urlsplit(url).hostname or "").is_loopback
+    except ValueError:
+        return urlsplit(url).hostname == "localhost"
 
 
 def _selection(labels: str, fields: str) -> dict[str, str]:

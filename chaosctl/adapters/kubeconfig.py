@@ -23,7 +23,7 @@ from ruamel.yaml.error import YAMLError
 from chaosctl.errors import Busy, PreconditionFailed
 
 LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
-LOCK_SECONDS = 10.0
+LOCK_SECONDS = 4.0  # others hold it for milliseconds
 EMPTY = "apiVersion: v1\nkind: Config\npreferences: {}\n"
 
 
@@ -57,7 +57,12 @@ class Entry:
 def files(environment: Mapping[str, str] = os.environ) -> list[Path]:
     """The user's kubeconfig files in kubectl's order: those of KUBECONFIG, else ~/.kube/config."""
     named = [Path(p) for p in environment.get("KUBECONFIG", "").split(os.pathsep) if p]
-    return list(dict.fromkeys(named)) or [Path.home() / ".kube" / "config"]
+    if named:
+        return list(dict.fromkeys(named))
+    try:
+        return [Path.home() / ".kube" / "config"]
+    except RuntimeError as error:  # no HOME, and a user that the machine does not know
+        raise _forbidden(Path("~/.kube/config"), str(error)) from error
 
 
 def file_for(name: str, candidates: Sequence[Path]) -> Path:
@@ -83,6 +88,15 @@ def remove(path: Path, name: str) -> bool:
 
 def _edit(path: Path, change: Callable[[str], str]) -> bool:
     real = path.resolve()  # a symlink stays one; what it points to is replaced
+    if real.exists() and not real.is_file():  # /dev/null for example: root could replace even that
+        raise _forbidden(path, "it is not a regular file")
+    try:
+        return _edit_file(path, real, change)
+    except OSError as error:
+        raise _forbidden(path, str(error)) from error
+
+
+def _edit_file(path: Path, real: Path, change: Callable[[str], str]) -> bool:
     real.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(real):
         before = _read(real)
@@ -142,6 +156,15 @@ def _keep_owner(path: Path, temporary: Path) -> None:
     """Under sudo the file still belongs to the user afterwards."""
     if path.exists() and os.geteuid() == 0:
         os.chown(temporary, path.stat().st_uid, path.stat().st_gid)
+
+
+def _forbidden(path: Path, why: str) -> PreconditionFailed:
+    return PreconditionFailed(
+        f"the kubeconfig {path} cannot be written",
+        code="KUBECONFIG-READONLY",
+        why=why,
+        remedy="set KUBECONFIG to a file that can be written, then run the same command again",
+    )
 
 
 def _malformed(path: Path, why: str) -> PreconditionFailed:

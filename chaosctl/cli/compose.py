@@ -17,9 +17,12 @@ def environment_dir(settings: Settings) -> Path:
     return config.state_dir() / "environments" / settings.target / settings.environment
 
 
-def open_context(settings: Settings, emit: Emit, *, start: bool) -> Context | None:
-    """The context for these settings; None when the target does not exist and must not be started."""
-    target = _open_target(settings, emit, start=start)
+def open_context(settings: Settings, emit: Emit, *, start: bool, heal: bool = False) -> Context | None:
+    """The context for these settings; None when the target does not exist and must not be started.
+
+    With `heal`, a target that exists and was killed is started again.
+    """
+    target = _open_target(settings, emit, start=start, heal=heal)
     if target is None:
         return None
     workdir = environment_dir(settings)
@@ -27,16 +30,42 @@ def open_context(settings: Settings, emit: Emit, *, start: bool) -> Context | No
     return Context(settings, target, emit, _LazyToolbox(settings, emit), workdir)
 
 
-def _open_target(settings: Settings, emit: Emit, *, start: bool) -> Target | None:
+def aws_environment(settings: Settings, emit: Emit) -> Mapping[str, str] | None:
+    """Target.aws_env alone, which kubectl asks for at each call; None when the target does not exist.
+
+    Needs no more of the settings than target and region.
+    """
+    if settings.target == "lab":
+        from chaosctl.lab.target import environment_of_lab
+
+        return environment_of_lab(settings, emit)
+    from chaosctl.cli import targets
+
+    return targets.aws_environment(settings)
+
+
+def _open_target(settings: Settings, emit: Emit, *, start: bool, heal: bool) -> Target | None:
     if settings.target == "lab":
         from chaosctl.lab.target import open_lab
 
-        return open_lab(settings, emit, start=start)
+        return open_lab(settings, emit, start=start, heal=heal)
     from chaosctl.cli import targets
 
     if settings.target == "aws":
         return targets.open_aws(settings, emit)
     return targets.open_kube_context(settings)
+
+
+def remove_remains(settings: Settings, emit: Emit) -> bool:
+    """Remove what is left on this machine of a target that does not exist (any more); False when nothing is."""
+    from chaosctl.stages.kubeconfig import remove_entry
+
+    removed = remove_entry(settings)
+    if settings.target == "lab":
+        from chaosctl.lab.target import remove_remains_of_lab
+
+        removed = remove_remains_of_lab(settings, emit) or removed
+    return removed
 
 
 class _LazyToolbox:

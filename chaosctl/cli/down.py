@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chaosctl.cli import compose
 from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
 from chaosctl.stages import destroy
@@ -21,8 +22,11 @@ def down(session: Session) -> Report:
             consequence=f"all of the environment {settings.environment} ({settings.cluster_name}) will be deleted",
         )
     with session.lock():
-        context = session.existing_context()
+        context = session.existing_context(heal=True)
         if context is None:
-            return Report({"left": []}, ("No lab is running: there is nothing to remove.",))
+            removed = compose.remove_remains(settings, session.emit)
+            nothing = "No lab is running: there is nothing to remove."
+            said = "No lab is running; what an earlier one had left is removed." if removed else nothing
+            return Report({"left": [], "changed": removed}, (said,))
         result = destroy.run(context)
     return Report({"left": [], "changed": result.changed}, (f"{result.summary.capitalize()}.",))

@@ -13,6 +13,7 @@ from chaosctl.cli.session import Session
 from chaosctl.errors import UsageProblem
 from chaosctl.lab import layout
 from chaosctl.lab.lab import Lab
+from chaosctl.stages.kubeconfig import remove_entry
 from chaosctl.ui.render import Report, Table
 
 app = typer.Typer(no_args_is_help=True, help="The lab on this machine: start, stop, look at it.")
@@ -29,7 +30,8 @@ def _lab(session: Session) -> Lab:
 def start(session: Session) -> Report:
     """Start the lab, or what is missing of it. `up` does that by itself."""
     lab = _lab(session)
-    lab.start()
+    with session.lock():
+        lab.start()
     return Report({"endpoint": lab.endpoint}, (f"The lab's AWS answers at {lab.endpoint}",))
 
 
@@ -38,7 +40,9 @@ def start(session: Session) -> Report:
 def stop(session: Session) -> Report:
     """Remove the lab and all that was deployed to it from this machine."""
     session.confirm("Remove the lab and everything in it?", consequence="what was deployed to it is lost")
-    _lab(session).stop()
+    with session.lock():
+        _lab(session).stop()
+        remove_entry(session.settings)
     return Report({"left": []}, ("Nothing of the lab is left on this machine.",))
 
 
@@ -72,7 +76,8 @@ def status(session: Session) -> Report:
 def env(session: Session) -> Report:
     """Print what a shell needs to use any AWS client on the lab: `eval "$(chaosctl lab env)"`."""
     variables = dict(session.context().target.aws_env)
-    return Report(variables, ("\n".join(f"export {name}={shlex.quote(v)}" for name, v in variables.items()),))
+    lines = [f"export {n}={shlex.quote(v)}" if v else f"unset {n}" for n, v in variables.items()]
+    return Report({name: value for name, value in variables.items() if value}, ("\n".join(lines),))
 
 
 @app.command()

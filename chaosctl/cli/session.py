@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -15,13 +17,34 @@ from chaosctl import config
 from chaosctl.cli import compose, lock
 from chaosctl.cli.command import Common, Interrupted
 from chaosctl.config import Settings
-from chaosctl.errors import PreconditionFailed, Refused, UsageProblem
-from chaosctl.events import Event, StageStarted
+from chaosctl.errors import ChaosctlError, PreconditionFailed, Refused, UsageProblem
+from chaosctl.events import Event, StageFinished, StageStarted
 from chaosctl.stages import running
 from chaosctl.stages.stage import Context, Stage
 from chaosctl.ui.console import print_report, say
 from chaosctl.ui.live import open_live
 from chaosctl.ui.render import Report
+
+FULL = 10**7  # bytes: a disk with less room is as good as full
+
+
+def _explained(error: ChaosctlError, state: Path) -> ChaosctlError:
+    """The error, with the remark that the disk is full: that shows as almost any failure of anything."""
+    place = next(p for p in (state, *state.parents) if p.exists())
+    if shutil.disk_usage(place).free < FULL:
+        error.why = f"{error.why}\nthe disk that holds {state} is full, which may well be the cause".strip()
+        error.remedy = f"free some space first; then {error.remedy or 'run it again'}"
+    return error
+
+
+def lab_not_running() -> PreconditionFailed:
+    """The error for what needs a lab and has none."""
+    return PreconditionFailed(
+        "no lab is running on this machine",
+        code="LAB-NOT-RUNNING",
+        why="the target is `lab`, and nothing has been deployed yet, or it was removed",
+        remedy="run `chaosctl up`, or name another target with --target",
+    )
 
 
 class Session:
@@ -32,12 +55,15 @@ class Session:
         self.common = common
         self._live = open_live(sys.stderr, verbose=common.verbose)
         self._stage = ""
+        self._finished: list[str] = []
         self._changing = False
 
     def emit(self, event: Event) -> None:
         """Show an event."""
         if isinstance(event, StageStarted):
             self._stage = event.stage
+        elif isinstance(event, StageFinished):
+            self._finished.append(event.stage)
         self._live.emit(event)
 
     @cached_property
@@ -50,17 +76,12 @@ class Session:
         """What stages need. With `start` the lab is started when it is not running, else that is an error."""
         context = self.existing_context(start=start)
         if context is None:
-            raise PreconditionFailed(
-                "no lab is running on this machine",
-                code="LAB-NOT-RUNNING",
-                why="the target is `lab`, and nothing has been deployed yet, or it was removed",
-                remedy="run `chaosctl up`, or name another target with --target",
-            )
+            raise lab_not_running()
         return context
 
-    def existing_context(self, *, start: bool = False) -> Context | None:
-        """Like `context`, but None when the target does not exist."""
-        return compose.open_context(self.settings, self.emit, start=start)
+    def existing_context(self, *, start: bool = False, heal: bool = False) -> Context | None:
+        """Like `context`, but None when the target does not exist. With `heal` one that was killed is started again."""
+        return compose.open_context(self.settings, self.emit, start=start, heal=heal)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -106,6 +127,8 @@ class Session:
                 report = function(self, **options)
         except KeyboardInterrupt:
             raise self._interrupted() from None
+        except ChaosctlError as error:
+            raise _explained(error, config.state_dir()) from error.__cause__
         if report is None:
             return
         print_report(self.command, report, as_json=self.common.json)
@@ -116,9 +139,11 @@ class Session:
         where = f" in the stage {self._stage}" if self._stage else ""
         if not self._changing:
             return Interrupted(f"interrupted{where}", code="INTERRUPTED", why="nothing was being changed")
+        removing = self.command in ("down", "stop")
+        instead = "" if removing else f", or `chaosctl down{self.repeated_options}` to remove everything"
         return Interrupted(
             f"interrupted{where}",
             code="INTERRUPTED",
-            why="what was done so far stays as it is",
-            remedy=f"run `chaosctl {self.command}` again to carry on, or `chaosctl down` to remove everything",
+            why=f"what was done so far stays as it is; finished: {', '.join(self._finished) or 'nothing yet'}",
+            remedy=f"run `chaosctl {self.command}{self.repeated_options}` again to carry on{instead}",
         )

@@ -20,9 +20,14 @@ CONTROLLER_REPOSITORY = "https://aws.github.io/eks-charts"
 WHAT_IS_MY_ADDRESS = "https://checkip.amazonaws.com"
 
 
+def aws_environment(settings: Settings) -> dict[str, str]:
+    """Credentials come from the usual places of the AWS SDKs."""
+    return {"AWS_REGION": settings.region, "AWS_DEFAULT_REGION": settings.region}
+
+
 def open_aws(settings: Settings, emit: Emit) -> Target:
     """The account that the usual AWS credentials belong to. Refuses another one than settings.account_id."""
-    env = {"AWS_REGION": settings.region, "AWS_DEFAULT_REGION": settings.region}
+    env = aws_environment(settings)
     caller = Aws(env, settings.region).caller()
     if settings.account_id not in (None, caller.account):
         raise PreconditionFailed(

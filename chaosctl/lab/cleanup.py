@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from chaosctl.events import ignore
-from chaosctl.lab import cgroups, namespaces, processes
+from chaosctl.lab import cgroups, namespaces, processes, supervisor
 from chaosctl.lab.hosts import HostsFile
 from chaosctl.lab.layout import Layout
 from chaosctl.waiting import TimedOut, wait_until
@@ -52,9 +52,9 @@ def _killed(layout: Layout) -> bool:
 
 
 def processes_of(layout: Layout) -> set[int]:
-    """Every process of a lab: supervised, orphaned, in its pods or in its namespaces."""
-    """PIDs of all processes of a lab, its pods' included: by marker, by cgroup and by namespace."""
+    """PIDs of all processes of a lab, its pods' included: by marker, cgroup, namespace, and below its supervisor."""
     found = set(processes.with_marker(layout.marker)) | cgroups.pids(layout)
+    found |= processes.family(supervisor.pid(layout))
     for file in _network_namespaces(layout):
         found.update(processes.in_namespace("net", file))
     for file in (layout.run / "ns").glob("*"):

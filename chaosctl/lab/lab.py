@@ -17,13 +17,13 @@ import filelock
 
 from chaosctl import config
 from chaosctl.config import Settings
-from chaosctl.errors import Busy, StageFailed
+from chaosctl.errors import Busy, PreconditionFailed, StageFailed, Unreachable
 from chaosctl.events import Emit, StageFinished, StageStarted, Step
 from chaosctl.lab import cleanup, images, memory, preflight
 from chaosctl.lab.layout import Layout
 from chaosctl.lab.supervisor import Program, Supervisor
 from chaosctl.toolbox import Toolbox
-from chaosctl.waiting import TimedOut, wait_until
+from chaosctl.waiting import TimedOut, heartbeat, wait_until
 
 AWS = "aws"  # name of the supervised program that is the lab's AWS and its reconcilers
 TOOLS = (
@@ -45,6 +45,7 @@ TOOLS = (
     "metrics-server",
     "coredns",
 )
+RESTART_SECONDS = 20.0  # for the supervisor to start an AWS again that was killed; 2 s in practice
 START_TIMEOUT = 60.0  # seconds until the AWS endpoint answers; 1 to 5 s in practice
 
 
@@ -99,6 +100,34 @@ class Lab:
         finally:
             connection.close()
 
+    def exists(self) -> bool:
+        """Whether it was started and not removed since, however it is now."""
+        return self._parameters.exists()
+
+    def answers(self) -> bool:
+        """Whether there is a lab to work with; one that was just killed gets the time to come back.
+
+        Raises Unreachable (LAB-DIED) when there is one that nobody starts again.
+        """
+        if self.running():
+            return True
+        if not self.exists():
+            return False
+        if self._supervisor.running():
+            with suppress(TimedOut):
+                return wait_until(
+                    lambda: (self.running(), ""),
+                    "the lab's AWS, which starts again",
+                    timeout=RESTART_SECONDS,
+                    emit=self.emit,
+                )
+        raise Unreachable(
+            "the lab does not run",
+            code="LAB-DIED",
+            why=f"it was started, in {self.layout.root}, but its processes were ended",
+            remedy="`chaosctl lab start` starts it again with all that was deployed; `chaosctl lab stop` removes it",
+        )
+
     def account_id(self) -> str:
         """The twelve digits of the lab's AWS account."""
         operator = json.loads((self.layout.aws / "operator.json").read_text())
@@ -111,8 +140,10 @@ class Lab:
         started = time.monotonic()
         self.emit(StageStarted("lab", "an AWS on this machine"))
         with self._lock():
+            if not self.exists():
+                self._remove_remains()
             if not self._supervisor.running():
-                preflight.check(self.layout, self.settings.lab.aws_port)
+                preflight.check(self.layout, self._port)
             tools = Toolbox(config.cache_dir(), self.settings.toolbox, self.emit).ensure(*TOOLS)
             self._prepare(tools)
             self._supervisor.start()
@@ -120,14 +151,19 @@ class Lab:
             self._wait_for_aws()
         self.emit(StageFinished("lab", time.monotonic() - started, True, f"AWS answers at {self.endpoint}"))
 
+    def remains(self) -> list[str]:
+        """What of the lab is on this machine, one line each."""
+        return cleanup.inventory(self.layout)
+
     def stop(self) -> None:
         """Remove all of the lab from this machine; works on a lab of which only parts are left."""
         started = time.monotonic()
         self.emit(StageStarted("lab", "remove the lab from this machine"))
         with self._lock():
-            before = cleanup.inventory(self.layout)
-            cleanup.remove_everything(self.layout)
-            left = cleanup.inventory(self.layout)
+            before = self.remains()
+            with heartbeat("the lab's processes to end", self.emit):
+                cleanup.remove_everything(self.layout)
+            left = self.remains()
         if left:
             raise StageFailed(
                 "parts of the lab could not be removed",
@@ -145,7 +181,7 @@ class Lab:
             endpoint=self.endpoint,
             programs=self._supervisor.programs() if self._supervisor.running() else {},
             memory=memory.of_lab(self.layout),
-            left=tuple(cleanup.inventory(self.layout)),
+            left=tuple(self.remains()),
         )
 
     def logs(self) -> Mapping[str, Path]:
@@ -167,11 +203,18 @@ class Lab:
             ) from error
         return lock
 
+    def _remove_remains(self) -> None:
+        """Of a lab that was killed while it was made, or whose directory somebody has deleted."""
+        preflight.check_rights(self.layout)
+        if self.remains():
+            self.emit(Step("removing what is left of an earlier lab"))
+            cleanup.remove_everything(self.layout)
+
     def _prepare(self, tools: Mapping[str, Path]) -> None:
         for directory in (self.layout.root, self.layout.logs, self.layout.aws, self.layout.images):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         parameters = {
-            "aws_port": self.settings.lab.aws_port,
+            "aws_port": self._port,
             "tools": {name: str(path) for name, path in tools.items()},
         }
         self._parameters.write_text(json.dumps(parameters))
@@ -184,10 +227,18 @@ class Lab:
         env = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
         return Program(name=AWS, argv=tuple(argv), env=env, stop_seconds=20)
 
+    def _aws_answers(self) -> bool:
+        if self.running():
+            return True
+        if self._supervisor.programs().get(AWS) == "BACKOFF":
+            for what, remedy in preflight.listener(self.layout, self._port):
+                raise PreconditionFailed("the lab's AWS cannot listen", code="AWS-PORT-TAKEN", why=what, remedy=remedy)
+        return False
+
     def _wait_for_aws(self) -> None:
         try:
             wait_until(
-                lambda: (self.running(), "no answer yet"),
+                lambda: (self._aws_answers(), "no answer yet"),
                 f"the lab's AWS at {self.endpoint}",
                 timeout=START_TIMEOUT,
                 emit=self.emit,

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from chaosctl import config
 
+BLOCKS = 64  # of loopback addresses: 127.64.0.0/16 to 127.127.0.0/16; preflight refuses two labs in the same
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -86,7 +88,7 @@ class Layout:
 
         0 is the AWS endpoint, 1 to 199 are Kubernetes API servers, 200 and up load balancers.
         """
-        block = 64 + int(self.tag, 16) % 64
+        block = 64 + int(self.tag, 16) % BLOCKS
         return f"127.{block}.{(index + 1) // 256}.{(index + 1) % 256}"
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from chaosctl.adapters import process
 from chaosctl.errors import ChaosctlError, StageFailed, Unreachable
-from chaosctl.lab import haproxy
+from chaosctl.lab import haproxy, processes
 from chaosctl.lab.desired import LoadBalancer, RegisteredTarget, Store, TargetGroup, TargetState
 from chaosctl.lab.haproxy import Admin, Plan, Runtime, Server, Slot, short_id
 from chaosctl.lab.hosts import HostsFile
@@ -157,7 +157,8 @@ class LoadBalancers:
         try:
             self._make_real(balancer, wanted, groups)
         except ChaosctlError as error:
-            self._failed(balancer, error.why or error.what)
+            told = [error.what, error.why] if isinstance(error, StageFailed) else [error.why or error.what]
+            self._failed(balancer, ": ".join(filter(None, told)))
         else:
             balancer.problem = ""
 
@@ -506,10 +507,11 @@ def _check_ports(plan: Plan) -> None:
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
+                holder = processes.listening_on(plan.address, frontend.port)
                 raise StageFailed(
                     f"port {frontend.port} of {plan.address} is in use",
                     code="LB-PORT-TAKEN",
-                    why=f"another program listens on port {frontend.port} of all addresses, {plan.address} included",
+                    why=f"{holder} listens there; stop it while the lab runs",
                     remedy=f"find it with `ss -ltnp 'sport = :{frontend.port}'` and stop it",
                 ) from error
 

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from chaosctl.errors import PreconditionFailed
-from chaosctl.lab.layout import Layout
+from chaosctl.lab import cgroups, processes
+from chaosctl.lab.layout import BLOCKS, Layout
 
 INOTIFY_NEEDED = 48  # a lab of two nodes takes about 25, one of four 40
+API_PORT = 443  # of the first cluster's gateway, on loopback address 1
+RUN = Path("/run")
 DISK_NEEDED = 3 * 10**9  # bytes: images on two nodes, etcd and logs, with room for a day's work
+DISK_TO_GO_ON = 3 * 10**8  # bytes: for a lab whose images are there already
 Problem = tuple[str, str]  # what is wrong, what to do
 
 
 def check(layout: Layout, aws_port: int) -> None:
     """Raise PreconditionFailed (LAB-UNFIT) that names every problem; return when there is none."""
     problems = list(not_linux(layout, aws_port))  # the others look into /proc and /sys
-    problems = problems or [problem for find in CHECKS for problem in find(layout, aws_port)]
+    _refuse(problems or [problem for find in CHECKS for problem in find(layout, aws_port)])
+
+
+def check_rights(layout: Layout) -> None:
+    """Raise PreconditionFailed (LAB-UNFIT) when nobody could make or remove a lab here."""
+    _refuse([problem for find in (not_linux, not_root) for problem in find(layout, 0)])
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
     if not problems:
         return
     raise PreconditionFailed(
@@ -65,9 +78,10 @@ def disk_full(layout: Layout, aws_port: int) -> Iterator[Problem]:
     """Images and logs need room."""
     place = _existing(layout.root)
     free = shutil.disk_usage(place).free
-    if free < DISK_NEEDED:
+    needed = DISK_TO_GO_ON if layout.root.exists() else DISK_NEEDED
+    if free < needed:
         yield (
-            f"{place} has {free / 1e9:.1f} GB free, the lab needs {DISK_NEEDED / 1e9:.0f} GB",
+            f"{place} has {free / 1e9:.1f} GB free, the lab needs {needed / 1e9:g} GB",
             "free some, or set CHAOSCTL_STATE_DIR to a place with room",
         )
 
@@ -101,17 +115,68 @@ def few_watches(layout: Layout, aws_port: int) -> Iterator[Problem]:
         )
 
 
-def port_taken(layout: Layout, aws_port: int) -> Iterator[Problem]:
-    """The AWS endpoint has its own loopback address, but 0.0.0.0:PORT would take that too."""
+def no_loopback(layout: Layout, aws_port: int) -> Iterator[Problem]:
+    """In a network namespace of its own, as some sandboxes have it, the loopback interface is down at first."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex((layout.loopback(0), aws_port)) in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
+            yield "the loopback interface is down", "run `ip link set lo up`"
+
+
+def ports_taken(layout: Layout, aws_port: int) -> Iterator[Problem]:
+    """The lab has loopback addresses of its own, but who listens on 0.0.0.0 takes the port of those too."""
+    if processes.with_marker(layout.marker):
+        return  # of a lab whose supervisor was killed: they are ended before anything listens again
+    yield from listener(layout, aws_port)
+    if why := _occupied(layout.loopback(1), API_PORT):
+        yield (
+            f"{layout.loopback(1)}:{API_PORT}, for the Kubernetes API, cannot be listened on: {why}",
+            "stop it while the lab runs",
+        )
+
+
+def listener(layout: Layout, aws_port: int) -> Iterator[Problem]:
+    """Whether somebody else has the port of the lab's AWS."""
+    if why := _occupied(layout.loopback(0), aws_port):
+        yield (
+            f"{layout.loopback(0)}:{aws_port} cannot be listened on: {why}",
+            "stop it, or set lab.aws_port in chaosctl.toml (CHAOSCTL_LAB__AWS_PORT) to a free port",
+        )
+
+
+def _occupied(address: str, port: int) -> str:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((layout.loopback(0), aws_port))
+            probe.bind((address, port))
+            probe.listen()
         except OSError as error:
-            yield (
-                f"{layout.loopback(0)}:{aws_port} cannot be listened on: {error.strerror}",
-                "set lab.aws_port in chaosctl.toml (CHAOSCTL_LAB__AWS_PORT) to a free port",
-            )
+            if error.errno == errno.EADDRINUSE:
+                return f"{processes.listening_on(address, port)} listens there"
+            return error.strerror or str(error)
+    return ""
+
+
+def names_taken(layout: Layout, aws_port: int) -> Iterator[Problem]:
+    """What has to have a name that no other lab and nothing else on the machine has."""
+    other = "set CHAOSCTL_STATE_DIR to another directory, which gives the lab other names"
+    if layout.run.exists() and not layout.run.is_dir():
+        yield f"{layout.run} is there and is no directory", other
+    for directory in RUN.glob(f"{layout.run.name.rpartition('-')[0]}-*"):
+        if directory != layout.run and _same_block(directory.name.rpartition("-")[2], layout.tag):
+            yield f"another lab ({directory}) has the addresses {layout.loopback(0)} and following", other
+    if processes.with_marker(layout.marker):
+        return  # the cgroup and what is in it are ours
+    for cgroup in cgroups.existing(layout):
+        if pids := (cgroup / "cgroup.procs").read_text().split():
+            yield f"the cgroup {cgroup} holds process {', '.join(pids)}, which is not of this lab", other
+
+
+def _same_block(tag: str, ours: str) -> bool:
+    try:
+        return int(tag, 16) % BLOCKS == int(ours, 16) % BLOCKS
+    except ValueError:
+        return False
 
 
 CHECKS: tuple[Callable[[Layout, int], Iterator[Problem]], ...] = (
@@ -122,7 +187,9 @@ CHECKS: tuple[Callable[[Layout, int], Iterator[Problem]], ...] = (
     disk_full,
     overlay_on_overlay,
     few_watches,
-    port_taken,
+    no_loopback,
+    ports_taken,
+    names_taken,
 )
 
 

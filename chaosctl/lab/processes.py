@@ -47,6 +47,25 @@ def in_namespace(kind: str, file: Path) -> list[int]:
     return [pid for pid in found if pid not in mine]
 
 
+def family(pid: int) -> set[int]:
+    """A process and all that descend from it; empty for 0. Never this process or its ancestors."""
+    parents = {int(entry.name): _parent(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    found = {pid} & parents.keys()
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - _ancestry()
+
+
+def listening_on(address: str, port: int) -> str:
+    """Who listens on a TCP port of `address` or of all addresses of this machine's own network, for people."""
+    import psutil  # only trouble needs it
+
+    listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    found = {c.pid for c in listening if c.pid and c.laddr in [(a, port) for a in (address, "0.0.0.0", "::")]}  # noqa: S104
+    named = [f"process {pid} ({name(pid)})" for pid in sorted(found)]
+    return ", ".join(named) or "another program"
+
+
 def is_shim(pid: int) -> bool:
     """Whether a process is a containerd shim, the parent of containers."""
     try:
@@ -109,9 +128,13 @@ def _ancestry() -> set[int]:
     pid = os.getpid()
     while pid > 0 and pid not in pids:
         pids.add(pid)
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except OSError:
-            break
-        pid = int(stat.rpartition(")")[2].split()[1])
+        pid = _parent(pid)
     return pids
+
+
+def _parent(pid: int) -> int:
+    """0 when it has none, or is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0

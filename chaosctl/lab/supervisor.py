@@ -6,7 +6,6 @@ layout.marker in its environment; that is how orphans are found when supervisord
 
 from __future__ import annotations
 
-import getpass
 import http.client
 import os
 import shlex
@@ -138,6 +137,25 @@ def _ini(text: str) -> str:
     return text.replace("%", "%%")
 
 
+def pid(layout: Layout) -> int:
+    """The process of a lab's supervisord by its PID file; 0 when it does not run, whoever has that number now."""
+    try:
+        found = int(pid_file(layout).read_text())
+        words = Path(f"/proc/{found}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return 0
+    return found if os.fsencode(_daemon_config(layout)) in words else 0
+
+
+def pid_file(layout: Layout) -> Path:
+    """Where supervisord writes its process id."""
+    return layout.run / "supervisord.pid"
+
+
+def _daemon_config(layout: Layout) -> Path:
+    return layout.root / "supervisord.conf"
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
         super().__init__("supervisord", timeout=RPC_TIMEOUT)
@@ -201,16 +219,16 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop every program, then supervisord; returns when both are gone."""
-        pid = self._pid()
+        daemon = pid(self.layout)
         try:
             with self._rpc() as rpc:
                 rpc.shutdown()
         except Unreachable:
             return
-        if pid:
+        if daemon:
             with suppress(TimedOut):
                 wait_until(
-                    lambda: (not Path(f"/proc/{pid}").exists(), ""),
+                    lambda: (not Path(f"/proc/{daemon}").exists(), ""),
                     "supervisord ends",
                     timeout=RPC_TIMEOUT,
                     emit=ignore,
@@ -294,27 +312,17 @@ class Supervisor:
             DAEMON.format(
                 socket=_ini(str(self._socket)),
                 identifier=self.layout.cgroup,
-                pidfile=_ini(str(self._pidfile)),
+                pidfile=_ini(str(pid_file(self.layout))),
                 root=_ini(str(self.layout.root)),
                 log=_ini(str(self.layout.logs / "supervisord.log")),
-                user=f"user={getpass.getuser()}\n" if os.getuid() == 0 else "",
+                user="user=0\n" if os.getuid() == 0 else "",  # what USER says may be whoever became root
                 programs=_ini(str(self._programs)),
             )
         )
 
     @property
     def _config(self) -> Path:
-        return self.layout.root / "supervisord.conf"
-
-    @property
-    def _pidfile(self) -> Path:
-        return self.layout.run / "supervisord.pid"
-
-    def _pid(self) -> int:
-        try:
-            return int(self._pidfile.read_text())
-        except (OSError, ValueError):
-            return 0
+        return _daemon_config(self.layout)
 
     def _daemon_command(self) -> tuple[str, ...]:
         marker = "=".join(self.layout.marker)

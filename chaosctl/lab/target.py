@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from chaosctl import config
@@ -10,6 +12,7 @@ from chaosctl.config import Settings
 from chaosctl.events import Emit
 from chaosctl.lab import layout as layouts
 from chaosctl.lab.lab import Lab
+from chaosctl.lab.layout import Layout
 from chaosctl.target import ChartSource, StandIn, Target
 
 CONTROLLER = "aws-load-balancer-controller"
@@ -20,12 +23,27 @@ STAND_INS = (
 )
 
 
-def open_lab(settings: Settings, emit: Emit, *, start: bool) -> Target | None:
-    """The lab of this user as a target; started when it is not running and `start`, else None then."""
+def environment_of_lab(settings: Settings, emit: Emit) -> Mapping[str, str] | None:
+    """Target.aws_env of the lab of this user; None when it does not run."""
     lab = Lab(layouts.default(), settings, emit)
-    if start:
+    return _environment(lab, settings.region) if lab.answers() else None
+
+
+def remove_remains_of_lab(settings: Settings, emit: Emit) -> bool:
+    """Remove what a lab left that was killed while it was made; False when there is nothing."""
+    lab = Lab(layouts.default(), settings, emit)
+    if lab.exists() or not lab.remains():
+        return False
+    lab.stop()
+    return True
+
+
+def open_lab(settings: Settings, emit: Emit, *, start: bool, heal: bool = False) -> Target | None:
+    """The lab of this user as a target; None when there is none. `start` makes one, `heal` restarts one that died."""
+    lab = Lab(layouts.default(), settings, emit)
+    if start or (heal and lab.exists()):
         lab.start()
-    elif not lab.running():
+    elif not lab.answers():
         return None
     return Target(
         name="lab",
@@ -42,12 +60,30 @@ def open_lab(settings: Settings, emit: Emit, *, start: bool) -> Target | None:
 def _environment(lab: Lab, region: str) -> dict[str, str]:
     operator = json.loads((lab.layout.aws / "operator.json").read_text())
     return {
+        **undiverted(os.environ, lab.layout, region),
         "AWS_ENDPOINT_URL": lab.endpoint,
         "AWS_ACCESS_KEY_ID": operator["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": operator["SecretAccessKey"],
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def undiverted(environment: Mapping[str, str], layout: Layout, region: str) -> dict[str, str]:
+    """What takes the effect from everything in `environment` that would lead an AWS SDK away from the lab.
+
+    Empty counts as not set for all of them: profiles, session tokens, endpoints of single services, FIPS. The lab's own
+    addresses are exempt from proxies; the internet is reached through them as before.
+    """
+    direct = ["127.0.0.0/8", layout.loopback(0), f".{region}.elb.amazonaws.com"]
+    no_proxy = ",".join(filter(None, [environment.get("no_proxy") or environment.get("NO_PROXY"), *direct]))
+    return {
+        **{name: "" for name in environment if name.startswith("AWS_")},
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
     }
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from chaosctl.adapters import elb
 from chaosctl.adapters.follow import Follow
 from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, INGRESSES, PODS, TARGET_GROUP_BINDINGS, Kube
 from chaosctl.adapters.pod import Pod
@@ -23,6 +24,7 @@ from chaosctl.waiting import TimedOut, wait_until
 
 GATE_LABEL = "elbv2.k8s.aws/pod-readiness-gate-inject"
 GATE_PREFIX = "target-health.elbv2.k8s.aws/"
+FAILED_SECONDS = 4.0  # for which a load balancer has to be failed until that counts: the lab tries again by itself
 BINDING_SECONDS = 120.0
 ASK_SECONDS = 0.5  # between two requests for the targets' health: AWS can be asked only, not watched
 
@@ -44,12 +46,15 @@ class App:
         kube.apply(_namespace(namespace))
         chart = context.target.charts[release]
         installed = converge(access.helm, kube, release, namespace, chart, values(context), context.emit)
-        _wait_for_binding(kube, context)
+        possible = _Possible(access, settings.cluster_name)
+        _wait_for_binding(kube, context, possible)
         _scale_to_minimum(kube, namespace, release)
-        regated = _require_gates(kube, context, first=installed.first)
+        regated = _require_gates(kube, context, possible, first=installed.first)
         reachable = _Reachable(access, namespace, release)
         timeout = settings.app.timeout_seconds
-        pods = wait_for_rollout(kube, namespace, release, timeout=timeout, emit=context.emit, also=reachable)
+        pods = wait_for_rollout(
+            kube, namespace, release, timeout=timeout, emit=context.emit, also=reachable, meanwhile=possible
+        )
         url = entrance.require_url(kube, namespace, release)
         return StageResult(
             installed.changed or regated,
@@ -99,7 +104,33 @@ class _Reachable:
         return self._said
 
 
-def _require_gates(kube: Kube, context: Context, *, first: bool) -> bool:
+class _Possible:
+    """Ends the waiting when AWS says that the load balancer cannot be made, and goes on saying so."""
+
+    def __init__(self, access: Access, cluster: str) -> None:
+        self._access, self._cluster = access, cluster
+        self._asked, self._failed_since = 0.0, 0.0
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._asked < 2 * ASK_SECONDS:
+            return
+        self._asked = now
+        failed = next((lb for lb in elb.load_balancers(self._access.aws, self._cluster) if lb.state == "failed"), None)
+        if failed is None:
+            self._failed_since = 0.0
+            return
+        self._failed_since = self._failed_since or now
+        if now - self._failed_since >= FAILED_SECONDS:
+            raise StageFailed(
+                f"the load balancer {failed.name} cannot be made",
+                code="LB-FAILED",
+                why=failed.reason or "AWS does not say why",
+                remedy="remove the cause, then run the same command again: it carries on",
+            )
+
+
+def _require_gates(kube: Kube, context: Context, possible: Callable[[], None] = lambda: None, *, first: bool) -> bool:
     """Replace pods that lack the readiness gate of the load balancer; True when there were any.
 
     The controller adds it only while a pod is created, and only once the TargetGroupBinding exists. On a first install
@@ -116,7 +147,8 @@ def _require_gates(kube: Kube, context: Context, *, first: bool) -> bool:
             kube.delete(PODS, pod.name, namespace, uid=pod.uid, grace=1)
     else:
         restart(kube, namespace, release, datetime.now(UTC).isoformat(timespec="seconds"))
-        wait_for_rollout(kube, namespace, release, timeout=settings.app.timeout_seconds, emit=context.emit)
+        timeout = settings.app.timeout_seconds
+        wait_for_rollout(kube, namespace, release, timeout=timeout, emit=context.emit, meanwhile=possible)
     _check_gates(kube, context)
     return True
 
@@ -150,12 +182,13 @@ def _pods(kube: Kube, namespace: str, release: str) -> list[Pod]:
     return [p for p in kube.pods(namespace, selector_of(deployment)) if not p.deleting] if deployment else []
 
 
-def _wait_for_binding(kube: Kube, context: Context) -> None:
+def _wait_for_binding(kube: Kube, context: Context, possible: Callable[[], None]) -> None:
     """The controller has understood the Ingress when a TargetGroupBinding for its Service is there."""
     namespace, release = context.settings.namespace, context.settings.release
     with Follow(kube, TARGET_GROUP_BINDINGS, namespace) as bindings:
 
         def bound() -> tuple[bool, str]:
+            possible()
             return any(b["spec"]["serviceRef"]["name"] == release for b in bindings.objects()), ""
 
         try:

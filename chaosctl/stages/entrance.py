@@ -69,7 +69,7 @@ def lacks(found: Entrance | None, pods: list[Pod]) -> str:
     if found is None:
         return "the Ingress has no load balancer yet"
     if found.balancer.state != "active":
-        return f"the load balancer is {found.balancer.state}"
+        return f"the load balancer is {found.balancer.state} {found.balancer.reason}".strip()
     healthy = {t.id for t in found.targets if t.state == "healthy"}
     missing = [pod for pod in pods if pod.ip not in healthy]
     if not missing:

@@ -28,7 +28,11 @@ def entry_name(context: Context) -> str:
 
     So the lab's context and a real one never overwrite each other, though both clusters have the same name.
     """
-    settings, fields = context.settings, Settings.model_fields
+    return _entry_name(context.settings)
+
+
+def _entry_name(settings: Settings) -> str:
+    fields = Settings.model_fields
     special = [
         v for v, f in ((settings.target, "target"), (settings.environment, "environment")) if v != fields[f].default
     ]
@@ -60,7 +64,12 @@ class Kubeconfig:
 
 def remove(context: Context) -> bool:
     """Take our entry out of the user's kubeconfig files. False when there was none."""
-    name = entry_name(context)
+    return remove_entry(context.settings)
+
+
+def remove_entry(settings: Settings) -> bool:
+    """The same for a target that is gone."""
+    name = _entry_name(settings)
     removed = [kubeconfig.remove(path, name) for path in kubeconfig.files()]  # all files, not only the first
     return any(removed)
 

@@ -44,9 +44,11 @@ def wait_for_rollout(
     timeout: float,
     emit: Emit,
     also: Callable[[list[Pod]], str] = lambda pods: "",
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> list[Pod]:
     """Wait until all pods of a Deployment are new and ready, and `also(pods)` has nothing more to say.
 
+    `meanwhile` is called all the time; it raises when waiting is in vain.
     Returns the pods. Raises StageFailed (NOT-READY) after `timeout` seconds, with what is missing and why.
     """
     with (
@@ -56,6 +58,7 @@ def wait_for_rollout(
 
         def check() -> tuple[list[Pod] | None, str]:
             _still_connected(deployments, pods)
+            meanwhile()
             live = [p for p in map(Pod.of, pods.objects()) if not p.deleting]
             found = deployments.objects()
             lacks = (rolled_out(found[0]) or lacks_pods(found[0], live)) if found else "the Deployment is gone"

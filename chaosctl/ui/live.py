@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, TextIO
 
@@ -20,6 +22,8 @@ from chaosctl.events import (
     Warned,
 )
 
+INCAPABLE = ("", "dumb", "unknown")  # values of TERM whose terminals cannot move their cursor
+SILENT_SECONDS = 3.5  # in plain lines, waiting is mentioned when nothing else was said for so long
 QUIET_SECONDS = 4.0  # the same transfer or running resource is mentioned at most this often in plain lines
 
 
@@ -38,9 +42,9 @@ class Live(Protocol):
         """Leave the screen tidy."""
 
 
-def open_live(stream: TextIO, *, verbose: int = 0) -> Live:
+def open_live(stream: TextIO, *, verbose: int = 0, environment: Mapping[str, str] = os.environ) -> Live:
     """A moving display when `stream` is a capable terminal, else plain lines."""
-    if stream.isatty():
+    if stream.isatty() and environment.get("TERM", "") not in INCAPABLE:
         from chaosctl.ui.terminal import Terminal
 
         return Terminal(stream, verbose=verbose)
@@ -54,6 +58,10 @@ class Lines:
         self._stream, self._verbose, self._clock = stream, verbose, clock
         self._started = clock()
         self._said: dict[str, float] = {}
+        self._last_line = clock()
+        self._at = ("", 0.0)  # the stage that runs, and since when
+        self._over = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="plain lines", daemon=True)
         self._lock = threading.Lock()
 
     def emit(self, event: Event) -> None:
@@ -61,13 +69,29 @@ class Lines:
         with self._lock:
             if self._repeats(event):
                 return
-            text = line_of(event)
-            if text:
+            if isinstance(event, StageStarted):
+                self._at = (event.stage, self._clock())
+            self._print(line_of(event))
+
+    def _print(self, text: str) -> None:
+        if text:
+            self._last_line = self._clock()
+            with suppress(OSError):  # nobody reads any more: that must not stop the work
                 print(f"{self._clock() - self._started:7.1f}s  {text}", file=self._stream, flush=True)
+
+    def _tick(self) -> None:
+        """Whatever forgets to say that it waits: the work as a whole goes on, and that is said."""
+        while not self._over.wait(0.25):
+            with self._lock:
+                if self._clock() - self._last_line >= SILENT_SECONDS + 1.1:
+                    stage, since = self._at
+                    self._print(f"{stage} goes on, {duration(self._clock() - since)}" if stage else "still at it")
 
     def _repeats(self, event: Event) -> bool:
         if self._verbose:
             return False
+        if isinstance(event, Waiting):
+            return self._clock() - self._last_line < SILENT_SECONDS
         if isinstance(event, Transfer):
             finished = bool(event.total) and event.done >= event.total
             return not finished and self._recent(f"transfer {event.what}")
@@ -83,12 +107,16 @@ class Lines:
         return False
 
     def __enter__(self) -> Lines:
+        self._ticker.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.flush()
+        self._over.set()
+        self._ticker.join()
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def line_of(event: Event) -> str:

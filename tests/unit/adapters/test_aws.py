@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -107,3 +108,19 @@ def test_a_token_is_a_presigned_identity_that_names_the_cluster() -> None:
     assert query["X-Amz-SignedHeaders"] == "host;x-k8s-aws-id"
     assert timedelta(minutes=13) < token.expires - datetime.now(UTC) < timedelta(minutes=15)
     assert ENV["AWS_SECRET_ACCESS_KEY"] not in str(url)
+
+
+def test_own_keys_need_nothing_of_the_users_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("[broken")
+    hostile = {
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_PROFILE": "nonsense",
+        "AWS_USE_FIPS_ENDPOINT": "true",
+        "AWS_MAX_ATTEMPTS": "x",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+    }
+    for name, value in hostile.items():
+        monkeypatch.setenv(name, value)
+    client = Aws({**ENV, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "us-west-2").client("s3")
+    assert client.meta.endpoint_url == "http://127.0.0.1:1"
+    assert client.meta.config.proxies == {}

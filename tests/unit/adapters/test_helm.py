@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,11 @@ def test_a_values_file_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "v.yaml").write_text(text)
     with pytest.raises(UsageProblem):
         merged(ChartSource("c", values=(tmp_path / "v.yaml",)), {})
+
+
+def test_the_users_helm_settings_lead_nowhere_else(helm: FakeHelm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELM_KUBECONTEXT", "elsewhere")
+    text = helm.path.read_text().replace("#!/bin/sh", '#!/bin/sh\n[ -z "$HELM_KUBECONTEXT" ] || exit 9')
+    helm.path.write_text(text)
+    assert helm.client().release("web", "shop") is not None
+    assert os.environ["HELM_KUBECONTEXT"] == "elsewhere"

@@ -223,3 +223,12 @@ def test_a_known_entry_is_updated_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(THEIRS)
     (tmp_path / "b").write_text(upsert(THEIRS, ENTRY))
     assert file_for(ENTRY.name, [tmp_path / "a", tmp_path / "b"]) == tmp_path / "b"
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/full", "/sys/nowhere/config", "/dev/null/config"])
+def test_places_that_are_not_for_files_stay_as_they_are(path: str) -> None:
+    before = Path("/dev/null").stat()
+    with pytest.raises(PreconditionFailed) as caught:
+        write(Path(path), ENTRY)
+    assert caught.value.code == "KUBECONFIG-READONLY"
+    assert Path("/dev/null").stat().st_ino == before.st_ino

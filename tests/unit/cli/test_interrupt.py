@@ -25,7 +25,7 @@ def wait(self, context):
         time.sleep(0.2)
 
 Controller.run = wait
-compose.open_context = lambda settings, emit, start: type("Context", (), {"emit": staticmethod(emit)})()
+compose.open_context = lambda settings, emit, **how: type("Context", (), {"emit": staticmethod(emit)})()
 from chaosctl.__main__ import main
 sys.argv = ["chaosctl", "controller"]
 main()

@@ -1,3 +1,4 @@
+import os
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -5,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from chaosctl.errors import ExitStatus, PreconditionFailed
-from chaosctl.lab import preflight
+from chaosctl.lab import cgroups, preflight, processes
 from chaosctl.lab.layout import Layout
 
 PORT = 45661
@@ -46,11 +47,11 @@ def test_a_taken_port_is_named(layout: Layout) -> None:
     with socket.socket() as holder:
         holder.bind(("0.0.0.0", PORT))
         holder.listen()
-        assert f":{PORT}" in found("port_taken", layout)[0]
+        assert f":{PORT}" in found("ports_taken", layout)[0]
 
 
 def test_a_free_port_is_no_problem(layout: Layout) -> None:
-    assert found("port_taken", layout) == []
+    assert found("ports_taken", layout) == []
 
 
 def test_an_overlay_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,3 +69,44 @@ def test_missing_overlayfs_is_named(layout: Layout, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Path, "read_text", lambda self, *a, **k: "nodev\ttmpfs\n")
     monkeypatch.setattr(preflight, "_loads", lambda module: False)
     assert "overlayfs" in found("kernel_lacks", layout)[0]
+
+
+def test_no_rights_to_touch_a_lab(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(PreconditionFailed, match="uid 1000"):
+        preflight.check_rights(layout)
+
+
+def test_the_holder_of_a_port_is_named(layout: Layout) -> None:
+    with socket.socket() as holder:
+        holder.bind((layout.loopback(0), PORT))
+        holder.listen()
+        assert f"process {os.getpid()} " in found("ports_taken", layout)[0]
+
+
+def test_ports_of_our_own_orphans_are_not_taken(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "with_marker", lambda marker: [4711])
+    with socket.socket() as holder:
+        holder.bind((layout.loopback(0), PORT))
+        holder.listen()
+        assert found("ports_taken", layout) == []
+
+
+def test_a_lab_that_exists_needs_less_room(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "DISK_NEEDED", 10**18)
+    layout.root.mkdir()
+    assert found("disk_full", layout) == []
+
+
+def test_two_labs_with_the_same_addresses(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "RUN", tmp_path)
+    (tmp_path / f"chaosctl-{(int(layout.tag, 16) + 64) % 65536:04x}").mkdir()
+    (tmp_path / "chaosctl-nonsense").mkdir()
+    assert "another lab" in found("names_taken", layout)[0]
+
+
+def test_a_cgroup_that_somebody_else_uses(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "RUN", tmp_path)
+    monkeypatch.setattr(cgroups, "existing", lambda layout: [tmp_path])
+    (tmp_path / "cgroup.procs").write_text("4711\n")
+    assert "process 4711" in found("names_taken", layout)[0]

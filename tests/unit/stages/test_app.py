@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from chaosctl.adapters import elb
+from chaosctl.adapters.elb import LoadBalancer
 from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, PODS
 from chaosctl.config import Settings
+from chaosctl.errors import StageFailed
 from chaosctl.events import ignore
 from chaosctl.stages import app, controller
+from chaosctl.stages.access import Access
 from chaosctl.stages.kubeconfig import entry_name
 from chaosctl.stages.stage import Context
 from chaosctl.target import Target
@@ -79,3 +83,15 @@ def test_entries_of_different_deployments_have_different_names(
     tmp_path: Path, settings: dict[str, str], name: str
 ) -> None:
     assert entry_name(context_of(tmp_path, **settings)) == name
+
+
+def test_a_load_balancer_that_stays_failed_ends_the_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = LoadBalancer("arn", "k8s-web", "", "failed", "internet-facing", "port 80 is in use: process 7 (nginx)")
+    monkeypatch.setattr(elb, "load_balancers", lambda aws, cluster: [failed])
+    monkeypatch.setattr(app, "ASK_SECONDS", 0)
+    possible = app._Possible(Access(context_of(tmp_path)), "c")
+    possible()  # for a moment that is nothing
+    monkeypatch.setattr(app, "FAILED_SECONDS", 0)
+    with pytest.raises(StageFailed) as caught:
+        possible()
+    assert (caught.value.code, "nginx" in caught.value.why) == ("LB-FAILED", True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from io import StringIO
 
 import pytest
@@ -94,7 +95,7 @@ class Tty(StringIO):
 
 def test_a_terminal_gets_the_moving_display_and_keeps_what_is_done() -> None:
     out = Tty()
-    live = open_live(out)
+    live = open_live(out, environment={"TERM": "xterm"})
     assert isinstance(live, Terminal)
     with live:
         for event in EVERY_EVENT:
@@ -107,3 +108,39 @@ def test_a_terminal_gets_the_moving_display_and_keeps_what_is_done() -> None:
 def test_what_is_no_bytes_is_counted_as_what_it_is() -> None:
     line = transfer_line(Transfer("building with Go", 271, 3300, 90, unit="packages"))
     assert line == "building with Go: 271 of 3300 packages, 1 min 30 s left"
+
+
+def test_waiting_is_told_only_when_nothing_else_was() -> None:
+    clock, out = Clock(), StringIO()
+    live = Lines(out, clock=clock)
+    live.emit(Step("did it"))
+    live.emit(Waiting("the cluster", 1))
+    clock.now = 4.0
+    live.emit(Waiting("the cluster", 4))
+    assert len(out.getvalue().splitlines()) == 2
+
+
+def test_what_says_nothing_goes_on_visibly() -> None:
+    clock, out = Clock(), StringIO()
+    with Lines(out, clock=clock) as live:
+        live.emit(StageStarted("infra", "make things"))
+        clock.now = 5.0
+        deadline = time.monotonic() + 5
+        while "goes on" not in out.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert "infra goes on, 5 s" in out.getvalue()
+
+
+@pytest.mark.parametrize("term", ["", "dumb", "unknown"])
+def test_a_terminal_without_a_moving_cursor_gets_lines(term: str) -> None:
+    assert isinstance(open_live(Tty(), environment={"TERM": term}), Lines)
+
+
+class Gone(StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_reader_who_went_away_does_not_stop_the_work() -> None:
+    with Lines(Gone()) as live:
+        live.emit(Step("did it"))
