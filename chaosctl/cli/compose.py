@@ -8,6 +8,7 @@ from pathlib import Path
 from chaosctl import config
 from chaosctl.config import Settings
 from chaosctl.events import Emit
+from chaosctl.findings import Check
 from chaosctl.stages.stage import Context
 from chaosctl.target import Target
 
@@ -37,6 +38,15 @@ def _open_target(settings: Settings, emit: Emit, *, start: bool) -> Target | Non
     if settings.target == "aws":
         return targets.open_aws(settings, emit)
     return targets.open_kube_context(settings)
+
+
+def own_checks(settings: Settings) -> tuple[Check, ...]:
+    """What `doctor` can look at while the target does not exist: whether this machine could carry it."""
+    if settings.target == "lab":
+        from chaosctl.lab.target import checks
+
+        return checks(settings)
+    return ()
 
 
 class _LazyToolbox:

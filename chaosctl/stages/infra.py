@@ -20,6 +20,7 @@ from chaosctl.toolbox import providers
 from chaosctl.waiting import TimedOut, wait_until
 
 STATE_MARK = "chaosctl/bootstrap"  # object that says with which version of terraform/bootstrap the bucket is complete
+STATE_KEY = "{environment}/terraform.tfstate"  # in the bucket
 REMOVAL_SECONDS, POLL_SECONDS = 1800.0, 1.0
 NOT_TERRAFORMS = {"deletion_protection"}  # provider 5.x cannot set it: `_protect` does
 
@@ -78,7 +79,7 @@ def open_terraform(context: Context) -> Terraform:
     terraform.init(
         {
             "bucket": context.target.state_bucket,
-            "key": f"{context.settings.environment}/terraform.tfstate",
+            "key": STATE_KEY.format(environment=context.settings.environment),
             "region": context.target.region,
         }
     )
