@@ -13,6 +13,7 @@ from chaosctl import config
 from chaosctl.adapters.aws import Aws, AwsRefused
 from chaosctl.adapters.terraform import Plan, Terraform
 from chaosctl.adapters.terraform_messages import Changes
+from chaosctl.adapters.terraform_plan import ResourceChange, changes
 from chaosctl.errors import PreconditionFailed
 from chaosctl.events import Step, Warned
 from chaosctl.stages.stage import Context, StageResult
@@ -21,6 +22,7 @@ from chaosctl.waiting import TimedOut, wait_until
 
 STATE_MARK = "chaosctl/bootstrap"  # object that says with which version of terraform/bootstrap the bucket is complete
 STATE_KEY = "{environment}/terraform.tfstate"  # in the bucket
+LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
 REMOVAL_SECONDS, POLL_SECONDS = 1800.0, 1.0
 NOT_TERRAFORMS = {"deletion_protection"}  # provider 5.x cannot set it: `_protect` does
 
@@ -89,6 +91,23 @@ def open_terraform(context: Context) -> Terraform:
 def plan_infra(context: Context) -> Plan:
     """What `infra` would change. The state bucket must exist."""
     return open_terraform(context).plan(variables(context))
+
+
+def examine_infra(context: Context) -> list[ResourceChange]:
+    """Every resource that Terraform has or would have, and what `infra` would do to it. Takes no lock."""
+    terraform = open_terraform(context) if _bucket_mark(context)[0] else _without_state(context)
+    return changes(terraform.examine(variables(context)))
+
+
+def _without_state(context: Context) -> Terraform:
+    """The main module with an empty state on this machine: the bucket for the real one does not exist yet."""
+    sources = context.workdir / "plan-module"
+    shutil.rmtree(sources, ignore_errors=True)
+    shutil.copytree(config.asset("terraform"), sources, ignore=shutil.ignore_patterns(".terraform", "tests"))
+    (sources / "state_override.tf").write_text(LOCAL_STATE)
+    terraform = _terraform(context, sources, context.workdir / "plan")
+    terraform.init()
+    return terraform
 
 
 def ensure_state_bucket(context: Context) -> bool:

@@ -21,7 +21,7 @@ NAMESPACE, CONTEXT = "faults", "chaotic-backend-cluster"
 BACKEND = "docker.io/lucasscrt/chaotic-backend:latest"  # the stand-in: it has Python, and is on every node
 SLEEP = ["python3", "-c", "import time; print('waiting for work', flush=True); time.sleep(600)"]
 CRASH = ["python3", "-c", "raise SystemExit('cannot open the database')"]
-GREEDY = ["python3", "-c", "print('loading', flush=True); x = bytearray(200 << 20); input()"]
+GREEDY = ["python3", "-c", "print('loading', flush=True); x = b'x' * (200 << 20)"]
 
 
 def probe(path: str) -> dict[str, Any]:
@@ -30,8 +30,12 @@ def probe(path: str) -> dict[str, Any]:
 
 FAULTS: dict[str, dict[str, Any]] = {
     "image": {"image": "localhost:9/no/such:1"},
-    "crash-loop": {"command": CRASH},
-    "out-of-memory": {"command": GREEDY, "resources": {"limits": {"memory": "32Mi"}}},
+    "crash-loop": {"command": CRASH, "readinessProbe": probe("/ready")},
+    "out-of-memory": {
+        "command": GREEDY,
+        "resources": {"limits": {"memory": "32Mi"}},
+        "readinessProbe": probe("/ready"),
+    },
     "unschedulable": {"command": SLEEP, "resources": {"requests": {"cpu": "64"}}},
     "failing-readiness": {"command": SLEEP, "readinessProbe": probe("/ready")},
     "failing-liveness": {"command": SLEEP, "livenessProbe": probe("/live"), "readinessProbe": probe("/live")},
