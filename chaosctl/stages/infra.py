@@ -99,6 +99,11 @@ def examine_infra(context: Context) -> list[ResourceChange]:
     return changes(terraform.examine(variables(context)))
 
 
+def has_state(context: Context) -> bool:
+    """Whether Terraform ever made anything that it remembers."""
+    return _bucket_mark(context)[0] and bool(open_terraform(context).resources())
+
+
 def _without_state(context: Context) -> Terraform:
     """The main module with an empty state on this machine: the bucket for the real one does not exist yet."""
     sources = context.workdir / "plan-module"
