@@ -51,7 +51,7 @@ def test_an_opened_security_group(opened: dict[str, Any], allowed: set[str], sai
 
 
 def test_what_a_person_added() -> None:
-    marks = {"f:metadata": {"f:annotations": {".": {}, "f:waf": {}, "f:scheme": {}}}, "f:spec": {}}
+    marks: dict[str, Any] = {"f:metadata": {"f:annotations": {".": {}, "f:waf": {}, "f:scheme": {}}}, "f:spec": {}}
     entries = [
         {"manager": "kubectl-edit", "fieldsV1": marks},
         {"manager": "helm", "fieldsV1": {"f:spec": {}}},
