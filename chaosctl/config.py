@@ -131,6 +131,7 @@ class Settings(BaseSettings):
     release: Label = "chaotic-backend"
     kubeconfig: Path | None = None  # of the target `context`; default: the first file of KUBECONFIG, or ~/.kube/config
     kube_context: str | None = None  # of the target `context`
+    prices: Path | None = None  # of a file like chaosctl/prices.toml: replaces what it names
     infra: InfraSettings = InfraSettings()
     app: AppSettings = AppSettings()
     smoke: SmokeSettings = SmokeSettings()

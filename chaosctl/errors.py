@@ -14,6 +14,7 @@ class ExitStatus(IntEnum):
     OK = 0
     INTERNAL = 1  # a bug in chaosctl: the only case in which a traceback is written, to the log file
     USAGE = 2  # wrong words on the command line or in chaosctl.toml
+    DIFFERENT = 2
     PRECONDITION = 3  # this machine, account or configuration cannot run it
     BUSY = 4  # another run holds the lock
     STAGE_FAILED = 5  # a stage did not reach its goal

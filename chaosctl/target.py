@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chaosctl.findings import Check
+
 
 @dataclass(frozen=True)
 class ChartSource:
@@ -34,6 +36,7 @@ class Target:
     terraform_variables  beside those from the settings
     charts               by release name: `aws-load-balancer-controller` and the app's
     state_bucket         S3 bucket of the Terraform state
+    checks               what `doctor` looks at besides, because only this target has it
     kubeconfig, kube_context  the cluster, when it is not one that the stages made themselves (target `context`)
     """
 
@@ -44,6 +47,7 @@ class Target:
     state_bucket: str
     terraform_variables: Mapping[str, Any] = field(default_factory=dict)
     stand_ins: tuple[StandIn, ...] = ()
+    checks: tuple[Check, ...] = ()
     kubeconfig: Path | None = None
     kube_context: str | None = None
     release: Callable[[], None] = lambda: None  # called when `down` has proved that nothing is left

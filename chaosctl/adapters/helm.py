@@ -101,6 +101,15 @@ class Helm:
         answer = self._run(f"rendering {name}", self._command.run(command, stdin))
         return _release(json.loads(answer[answer.index(b"{") :]))
 
+    def render(self, name: str, namespace: str, chart: ChartSource, values: Mapping[str, Any]) -> Release:
+        """What a first install would make, rendered without any cluster."""
+        command = ["template", name, chart.ref, "--no-hooks", "--namespace", namespace, "--values", "-"]
+        command += ["--repo", chart.repo] if chart.repo else []
+        command += ["--version", chart.version] if chart.version else []
+        stdin = json.dumps(merged(chart, values)).encode()
+        text: bytes = self._run(f"rendering {name}", self._command.run(command, stdin))
+        return Release(name, namespace, 0, "absent", text.decode(), "[]")
+
     def install(self, name: str, namespace: str, chart: ChartSource, values: Mapping[str, Any]) -> Release:
         """Install or upgrade; makes a new revision in any case. Does not wait for readiness."""
         call = self._command.install_or_upgrade(

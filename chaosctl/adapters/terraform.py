@@ -222,6 +222,24 @@ class Terraform:
         )
         return Plan(tuple(messages.planned), tuple(messages.drifted), messages.changes)
 
+    def examine(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """A plan as `terraform show -json` tells it: values of all resources, secrets too. Takes no lock."""
+        file = self._log.with_name("examined.tfplan")
+        try:
+            self._run(
+                "plan",
+                json=True,
+                input=False,
+                lock=False,
+                parallelism=PARALLELISM,
+                var_file=self._write(variables),
+                out=file,
+            )
+            shown: dict[str, Any] = json.loads(self._ask("show", str(file), json=True).stdout)
+        finally:
+            file.unlink(missing_ok=True)
+        return shown
+
     def outputs(self) -> dict[str, Any]:
         """The outputs of the last apply, by name; empty before the first."""
         return values(json.loads(self._ask("output", json=True).stdout or "{}"))

@@ -58,6 +58,24 @@ def parse(text: str) -> LockInfo | None:
     )
 
 
+def of_file(content: str) -> LockInfo | None:
+    """The lock in the lock file beside a state in S3, or None when it says nothing of one."""
+    try:
+        told = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(told, dict) or not told.get("ID"):
+        return None
+    created = re.sub(r"T(\S+?)Z$", r" \1 +0000", str(told.get("Created", "")))
+    return LockInfo(
+        id=str(told["ID"]),
+        path=str(told.get("Path", "")),
+        operation=str(told.get("Operation", "")),
+        who=str(told.get("Who", "")),
+        created=_time(created),
+    )
+
+
 def _time(text: str) -> datetime | None:
     # 2026-11-23 16:40:53.620648123 +0000 UTC: nanoseconds, which strptime does not take
     found = re.match(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(\.\d{1,6})?\d* ([+-]\d{4})", text)

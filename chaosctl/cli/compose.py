@@ -8,6 +8,7 @@ from pathlib import Path
 from chaosctl import config
 from chaosctl.config import Settings
 from chaosctl.events import Emit
+from chaosctl.findings import Check
 from chaosctl.stages.stage import Context
 from chaosctl.target import Target
 
@@ -66,6 +67,15 @@ def remove_remains(settings: Settings, emit: Emit) -> bool:
 
         removed = remove_remains_of_lab(settings, emit) or removed
     return removed
+
+
+def own_checks(settings: Settings) -> tuple[Check, ...]:
+    """What `doctor` can look at while the target does not exist: whether this machine could carry it."""
+    if settings.target == "lab":
+        from chaosctl.lab.target import checks
+
+        return checks(settings)
+    return ()
 
 
 class _LazyToolbox:

@@ -16,6 +16,8 @@ COMMANDS = {
     "kubeconfig": "Let kubectl in, with an entry in the kubeconfig.",
     "controller": "Install the AWS Load Balancer Controller.",
     "app": "Install the app, until users reach every pod of it.",
+    "doctor": "What could stop a run: credentials, quotas, versions, locks, leftovers, this machine.",
+    "plan": "What `up` would change, and what it costs.",
     "smoke": "Is it serving, correctly and quickly enough?",
     "chaos": "Break it under live traffic: does it stay within its budget, and recover?",
     "status": "What exists, in which state, where.",

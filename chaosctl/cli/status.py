@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import nullcontext
+from typing import Annotated, Any
+
+import typer
 
 from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
+from chaosctl.errors import ExitStatus
+from chaosctl.stages import drift as drifts
+from chaosctl.stages.drift import Difference
 from chaosctl.stages.status import Status, look
 from chaosctl.ui.render import Report, Table
 
 
 @command
-def status(session: Session) -> Report:
-    """What exists, in which state, where. Looks only, and works whatever is there."""
+def status(
+    session: Session,
+    drift: Annotated[bool, typer.Option("--drift", help="Look for what was changed by somebody else too.")] = False,
+) -> Report:
+    """What exists, in which state, where. Looks only, and works whatever is there.
+
+    With --drift the exit status is 2 when something is no longer as `up` left it.
+    """
     context = session.existing_context()
     if context is None:
         nothing = {"target": session.settings.target, "environment": session.settings.environment, "cluster": None}
         return Report(nothing, ("No lab is running: nothing is deployed. `chaosctl up` starts one.",))
-    seen = look(context)
-    return Report(_data(seen), tuple(_blocks(seen)))
+    with session.lock() if drift else nullcontext():
+        differences = drifts.look(context) if drift else None
+        seen = look(context)
+    if differences is None:
+        return Report(_data(seen), tuple(_blocks(seen)))
+    return Report(
+        {**_data(seen), "drift": differences},
+        (*_blocks(seen), _drift(differences)),
+        ExitStatus.DIFFERENT if differences else ExitStatus.OK,
+    )
+
+
+def _drift(differences: list[Difference]) -> str | Table:
+    if not differences:
+        return "Nothing differs from what `chaosctl up` left."
+    rows = [(d.where, d.object, d.what, d.remedy) for d in differences]
+    return Table(("drift", "object", "what differs", "what to do"), rows)
 
 
 def _data(seen: Status) -> dict[str, Any]:

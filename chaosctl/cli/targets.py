@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from chaosctl import config
@@ -12,6 +14,8 @@ from chaosctl.adapters.aws import Aws
 from chaosctl.config import Settings
 from chaosctl.errors import PreconditionFailed, UsageProblem
 from chaosctl.events import Emit, Step
+from chaosctl.findings import Check, Finding, ok, warning
+from chaosctl.stages import examinations
 from chaosctl.target import ChartSource, Target
 
 CONTROLLER = "aws-load-balancer-controller"
@@ -44,7 +48,26 @@ def open_aws(settings: Settings, emit: Emit) -> Target:
         charts=_charts(settings),
         state_bucket=f"chaosctl-state-{caller.account}-{settings.region}",
         terraform_variables={"public_access_cidrs": settings.infra.public_access_cidrs or [_own_address()]},
+        checks=(
+            Check("account pinned", partial(_pinned, settings, caller.account)),
+            Check("own address", partial(_address, settings, env), before_up=True),
+        ),
     )
+
+
+def _pinned(settings: Settings, account: str) -> Iterator[Finding]:
+    """Other credentials by mistake are noticed only when the settings say which account is meant."""
+    if settings.account_id:
+        yield ok(account)
+        return
+    yield warning("no account is named in the settings", f'set account_id = "{account}" in chaosctl.toml')
+
+
+def _address(settings: Settings, env: dict[str, str]) -> Iterator[Finding]:
+    """We can reach the Kubernetes API through its public endpoint."""
+    own = str(ipaddress.ip_network(_own_address()).network_address)
+    cluster = examinations.described(Aws(env, settings.region), settings.cluster_name)
+    yield from examinations.address_inside(own, settings.infra.public_access_cidrs, cluster)
 
 
 def _charts(settings: Settings) -> dict[str, ChartSource]:

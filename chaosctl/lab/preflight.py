@@ -25,8 +25,13 @@ Problem = tuple[str, str]  # what is wrong, what to do
 
 def check(layout: Layout, aws_port: int) -> None:
     """Raise PreconditionFailed (LAB-UNFIT) that names every problem; return when there is none."""
-    problems = list(not_linux(layout, aws_port))  # the others look into /proc and /sys
-    _refuse(problems or [problem for find in CHECKS for problem in find(layout, aws_port)])
+    _refuse(problems(layout, aws_port))
+
+
+def problems(layout: Layout, aws_port: int) -> list[Problem]:
+    """Everything that stands in the way of a lab, nothing of one that runs already."""
+    elsewhere = list(not_linux(layout, aws_port))  # the other checks look into /proc and /sys
+    return elsewhere or [problem for find in CHECKS for problem in find(layout, aws_port)]
 
 
 def check_rights(layout: Layout) -> None:

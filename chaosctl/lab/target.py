@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from chaosctl import config
 from chaosctl.config import Settings
-from chaosctl.events import Emit
+from chaosctl.events import Emit, ignore
+from chaosctl.findings import Check, Finding, ok, problem, warning
+from chaosctl.lab import cleanup, preflight
 from chaosctl.lab import layout as layouts
 from chaosctl.lab.lab import Lab
 from chaosctl.lab.layout import Layout
@@ -53,8 +56,33 @@ def open_lab(settings: Settings, emit: Emit, *, start: bool, heal: bool = False)
         state_bucket=f"chaosctl-state-{lab.account_id()}-{settings.region}",
         terraform_variables={"public_access_cidrs": settings.infra.public_access_cidrs or ["127.0.0.0/8"]},
         stand_ins=STAND_INS,
+        checks=checks(settings),
         release=lab.stop,
     )
+
+
+def checks(settings: Settings) -> tuple[Check, ...]:
+    """Whether this machine can carry the lab, and whether an earlier one left something on it."""
+    lab = Lab(layouts.default(), settings, ignore)
+    return (Check("this machine", partial(_fitness, lab)), Check("leftovers of a lab", partial(_remains, lab)))
+
+
+def _fitness(lab: Lab) -> Iterator[Finding]:
+    found = [] if lab.running() else preflight.problems(lab.layout, lab.settings.lab.aws_port)
+    yield from (problem(what, remedy) for what, remedy in found)
+    if not found:
+        yield ok("it can carry the lab: rights, kernel, cgroups, disk")
+
+
+def _remains(lab: Lab) -> Iterator[Finding]:
+    left = [] if lab.running() else cleanup.inventory(lab.layout)
+    if left:
+        yield warning(
+            f"{len(left)} things of a lab that does not run, such as {left[0]}",
+            "`chaosctl up` carries on with it, `chaosctl lab stop` removes it",
+        )
+    else:
+        yield ok("none")
 
 
 def _environment(lab: Lab, region: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from chaosctl.events import Step
 from chaosctl.stages import entrance
 from chaosctl.stages.access import Access
 from chaosctl.stages.controller import tags
-from chaosctl.stages.readiness import last_events, restart, selector_of, wait_for_rollout
+from chaosctl.stages.readiness import Outlook, last_events, restart, selector_of, wait_for_rollout
 from chaosctl.stages.release import converge
 from chaosctl.stages.stage import Context, StageResult
 from chaosctl.waiting import TimedOut, wait_until
@@ -185,11 +185,20 @@ def _pods(kube: Kube, namespace: str, release: str) -> list[Pod]:
 def _wait_for_binding(kube: Kube, context: Context, possible: Callable[[], None]) -> None:
     """The controller has understood the Ingress when a TargetGroupBinding for its Service is there."""
     namespace, release = context.settings.namespace, context.settings.release
+    outlook = Outlook(kube, namespace, release)
     with Follow(kube, TARGET_GROUP_BINDINGS, namespace) as bindings:
 
         def bound() -> tuple[bool, str]:
             possible()
-            return any(b["spec"]["serviceRef"]["name"] == release for b in bindings.objects()), ""
+            there = any(b["spec"]["serviceRef"]["name"] == release for b in bindings.objects())
+            if not there and (cause := outlook.hopeless(())):
+                raise StageFailed(
+                    f"the Ingress {namespace}/{release} gets no load balancer: {cause.fault}",
+                    code="INGRESS-NOT-RECONCILED",
+                    why="\n".join(cause.lines()),
+                    remedy=f"{cause.remedy}; then run the same command again",
+                )
+            return there, ""
 
         try:
             wait_until(bound, "the load balancer to be made", timeout=BINDING_SECONDS, emit=context.emit, interval=0.1)

@@ -15,6 +15,7 @@ from chaosctl.adapters.aws import Aws, AwsRefused
 from chaosctl.adapters.inventory import Deployment, Leftover
 from chaosctl.adapters.terraform import Plan, Terraform
 from chaosctl.adapters.terraform_messages import Changes
+from chaosctl.adapters.terraform_plan import ResourceChange, changes
 from chaosctl.errors import PreconditionFailed
 from chaosctl.events import Step
 from chaosctl.stages import adopt, controller
@@ -23,6 +24,8 @@ from chaosctl.stages.sweep import sweep
 from chaosctl.toolbox import providers
 
 STATE_MARK = "chaosctl/bootstrap"  # object that says with which version of terraform/bootstrap the bucket is complete
+STATE_KEY = "{environment}/terraform.tfstate"  # in the bucket
+LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
 NOT_TERRAFORMS = {"deletion_protection"}  # provider 5.x cannot set it: `_protect` does
 
 
@@ -81,7 +84,7 @@ def open_terraform(context: Context) -> Terraform:
     terraform.init(
         {
             "bucket": context.target.state_bucket,
-            "key": f"{context.settings.environment}/terraform.tfstate",
+            "key": STATE_KEY.format(environment=context.settings.environment),
             "region": context.target.region,
         }
     )
@@ -91,6 +94,28 @@ def open_terraform(context: Context) -> Terraform:
 def plan_infra(context: Context) -> Plan:
     """What `infra` would change. The state bucket must exist."""
     return open_terraform(context).plan(variables(context))
+
+
+def examine_infra(context: Context) -> list[ResourceChange]:
+    """Every resource that Terraform has or would have, and what `infra` would do to it. Takes no lock."""
+    terraform = open_terraform(context) if _bucket_mark(context)[0] else _without_state(context)
+    return changes(terraform.examine(variables(context)))
+
+
+def has_state(context: Context) -> bool:
+    """Whether Terraform ever made anything that it remembers."""
+    return _bucket_mark(context)[0] and bool(open_terraform(context).known())
+
+
+def _without_state(context: Context) -> Terraform:
+    """The main module with an empty state on this machine: the bucket for the real one does not exist yet."""
+    sources = context.workdir / "plan-module"
+    shutil.rmtree(sources, ignore_errors=True)
+    shutil.copytree(config.asset("terraform"), sources, ignore=shutil.ignore_patterns(".terraform", "tests"))
+    (sources / "state_override.tf").write_text(LOCAL_STATE)
+    terraform = _terraform(context, sources, context.workdir / "plan")
+    terraform.init()
+    return terraform
 
 
 def ensure_state_bucket(context: Context) -> bool:

@@ -56,25 +56,37 @@ def _difference(kube: Kube, current: Release, wanted: Release) -> str:
     if not current.renders_like(wanted):
         return "its manifest has changed"
     for manifest in current.objects():
-        if _drifted(kube, current, manifest):
+        if drift_of(kube, current, manifest):
             return f"{manifest['kind']} {manifest['metadata']['name']} is missing or was changed by hand"
     return ""
 
 
-def _drifted(kube: Kube, release: Release, manifest: Object) -> bool:
-    """Whether helm, applying the manifest again, would change the object in the cluster."""
+@dataclass(frozen=True)
+class Drift:
+    """An object that is not as its release made it: what is there (None: nothing), and what should be."""
+
+    kind: str
+    name: str
+    live: Object | None
+    wanted: Object
+
+
+def drift_of(kube: Kube, release: Release, manifest: Object) -> Drift | None:
+    """How helm, applying the manifest again, would change the object in the cluster; None when it would not."""
     resource = kube.resource_of(manifest)
     meta = _owned(manifest["metadata"], release)
     if resource.namespaced:
         meta.setdefault("namespace", release.namespace)
     live = kube.get(resource, meta["name"], meta.get("namespace"))
     if live is None:
-        return True
+        return Drift(manifest["kind"], meta["name"], None, manifest)
     try:
         applied = kube.apply({**manifest, "metadata": meta}, manager=HELM_MANAGER, dry_run=True)
     except StageFailed:
-        return True  # edited so that it cannot even be merged: helm tries, and says what is in the way
-    return _content(live) != _content(applied)
+        applied = manifest  # edited so that it cannot even be merged: helm tries, and says what is in the way
+    if content(live) == content(applied):
+        return None
+    return Drift(manifest["kind"], meta["name"], content(live), content(applied))
 
 
 def _owned(meta: Object, release: Release) -> Object:
@@ -90,6 +102,7 @@ def _owned(meta: Object, release: Release) -> Object:
     }
 
 
-def _content(obj: Object) -> Object:
+def content(obj: Object) -> Object:
+    """An object without what the API server and controllers keep about it."""
     meta = {k: v for k, v in obj["metadata"].items() if k not in ("managedFields", "resourceVersion", "generation")}
     return {key: value for key, value in obj.items() if key != "status"} | {"metadata": meta}

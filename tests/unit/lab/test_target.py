@@ -1,7 +1,43 @@
+"""What `doctor` looks at for the lab."""
+
+from __future__ import annotations
+
 from pathlib import Path
 
+import pytest
+
+from chaosctl.config import Settings
+from chaosctl.findings import Level
+from chaosctl.lab import cleanup, preflight
+from chaosctl.lab.lab import Lab
 from chaosctl.lab.layout import Layout
-from chaosctl.lab.target import undiverted
+from chaosctl.lab.target import checks, undiverted
+
+
+@pytest.fixture(autouse=True)
+def _no_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAOSCTL_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(Lab, "running", lambda self: False)
+
+
+def found(check: str) -> list[tuple[Level, str]]:
+    return [(f.level, f.what) for c in checks(Settings()) if c.name == check for f in c.look()]
+
+
+def test_a_machine_that_is_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "CHECKS", (lambda *_: [("no overlayfs", "load it")],))
+    assert found("this machine") == [(Level.PROBLEM, "no overlayfs")]
+
+
+def test_a_machine_that_is_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "CHECKS", ())
+    assert [level for level, _ in found("this machine")] == [Level.OK]
+
+
+def test_what_an_earlier_lab_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleanup, "inventory", lambda _: ["mount /x"])
+    assert [level for level, _ in found("leftovers of a lab")] == [Level.WARNING]
+
 
 HOSTILE = {"AWS_PROFILE": "nonsense", "AWS_ENDPOINT_URL_S3": "http://elsewhere", "AWS_SESSION_TOKEN": "x", "HOME": "/h"}
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -46,9 +47,10 @@ def test_why_it_is_not_ready() -> None:
     sick["status"]["containerStatuses"] = [{"name": "web", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
     kube.put(PODS, sick)
     event = {"metadata": {"name": "e", "namespace": "shop"}, "reason": "BackOff", "message": "restarting"}
-    kube.put(EVENTS, event)
+    kube.put(EVENTS, event | {"involvedObject": {"name": "p"}, "lastTimestamp": "2026-11-23T17:00:00Z"})
     kube.logs = lambda *_, **__: "boom"  # type: ignore[method-assign]
-    error = not_ready(kube, "shop", "web", [Pod.of(sick)], TimedOut("web", 300, "0 of 2 pods ready"))
+    late = TimedOut("web", 300, "0 of 2 pods ready")
+    error = not_ready(kube, "shop", "web", [sick], late, since=datetime(2026, 11, 23, tzinfo=UTC))
     assert error.code == "NOT-READY"
     for part in ("0 of 2 pods ready", "pod p", "CrashLoopBackOff", "BackOff: restarting", "log: boom"):
         assert part in error.why

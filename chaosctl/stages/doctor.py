@@ -1,0 +1,138 @@
+"""`doctor`: everything that could stop a run, looked at before it does. All looks happen at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from chaosctl.errors import ChaosctlError, PreconditionFailed
+from chaosctl.events import Warned
+from chaosctl.findings import Check, Finding, Level, unknown
+from chaosctl.stages import examinations as look
+from chaosctl.stages.examinations import Case, of_error
+from chaosctl.stages.stage import Context, StageResult
+
+DEADLINE = 9.0  # seconds for all looks together
+
+
+@dataclass(frozen=True)
+class Examination:
+    """One look. `needs` is what must be there for it to make sense; `before_up`: `up` begins with it."""
+
+    name: str
+    look: Callable[[Case], Iterable[Finding]]
+    needs: Literal["nothing", "aws"] = "aws"
+    before_up: bool = False
+
+
+EXAMINATIONS: tuple[Examination, ...] = (
+    Examination("credentials", look.credentials, before_up=True),
+    Examination("account", look.account, before_up=True),
+    Examination("region", look.region),
+    Examination("quotas", look.quotas, before_up=True),
+    Examination("tools", look.tools, needs="nothing"),
+    Examination("EKS support", look.support, needs="nothing", before_up=True),
+    Examination("EKS support, running", look.live_support),
+    Examination("Terraform lock", look.state_lock),
+    Examination("Helm releases", look.releases),
+    Examination("leftovers", look.leftovers),
+)
+
+
+@dataclass(frozen=True)
+class Diagnosed:
+    """A finding of one examination."""
+
+    check: str
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class Health:
+    """All findings, in the order of the list above, and how long it took."""
+
+    findings: tuple[Diagnosed, ...]
+    seconds: float
+
+    def at(self, level: Level) -> list[Diagnosed]:
+        """The findings of one level."""
+        return [d for d in self.findings if d.finding.level is level]
+
+
+def examine(case: Case, checks: Sequence[Check] = (), *, before_up: bool = False, deadline: float = DEADLINE) -> Health:
+    """Look at everything, and at what the target's own `checks` look at; `before_up`: only what could stop `up`."""
+    started = time.monotonic()
+    wanted = [e for e in EXAMINATIONS if e.needs == "nothing" or case.has_aws] + [_of_target(c) for c in checks]
+    looks = [_Look(e, case) for e in wanted if e.before_up or not before_up]
+    for each in looks:
+        each.start()
+    for each in looks:
+        each.join(max(0.0, started + deadline - time.monotonic()))
+    found = tuple(d for each in looks for d in each.found(deadline))
+    return Health(_without_echoes(found), time.monotonic() - started)
+
+
+def _of_target(check: Check) -> Examination:
+    return Examination(check.name, lambda case: check.look(), "nothing", check.before_up)
+
+
+class _Look(threading.Thread):
+    """One examination on a thread of its own, which nobody waits for when it hangs."""
+
+    def __init__(self, examination: Examination, case: Case) -> None:
+        super().__init__(name=examination.name, daemon=True)
+        self._examination, self._case = examination, case
+        self._findings: list[Finding] = []
+        self._bug: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._findings = list(self._examination.look(self._case))
+        except ChaosctlError as error:
+            self._findings = [of_error(error)]
+        except Exception as error:  # a bug of ours, which is told like any other: on the main thread
+            self._bug = error
+
+    def found(self, deadline: float) -> list[Diagnosed]:
+        if self.is_alive():
+            self._findings = [unknown(f"no answer within {deadline:.0f} s", "run it again; check the network")]
+        if self._bug:
+            raise self._bug
+        return [Diagnosed(self._examination.name, finding) for finding in self._findings]
+
+
+def _without_echoes(found: tuple[Diagnosed, ...]) -> tuple[Diagnosed, ...]:
+    """Without what could not be found out for a reason that is a problem of its own: it is said once."""
+    causes = {d.finding.origin for d in found if d.finding.level is Level.PROBLEM} - {""}
+    return tuple(d for d in found if d.finding.level is Level.PROBLEM or d.finding.origin not in causes)
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """The first stage of `up`: stops it when it cannot work, before anything is changed."""
+
+    name: str = "doctor"
+
+    def describe(self) -> str:
+        """What it is going to do."""
+        return "look for what would stop it later"
+
+    def run(self, context: Context) -> StageResult:
+        """Raises PreconditionFailed (DOCTOR-FAILED) that names every problem; warnings are only said."""
+        case = Case(context.settings, context, datetime.now(UTC).date())
+        health = examine(case, context.target.checks, before_up=True)
+        for found in health.at(Level.WARNING):
+            context.emit(Warned(f"{found.check}: {found.finding.what}", found.finding.remedy))
+        problems = health.at(Level.PROBLEM)
+        if problems:
+            raise PreconditionFailed(
+                "this deployment cannot work",
+                code="DOCTOR-FAILED",
+                why="\n".join(f"{p.check}: {p.finding.what}" for p in problems),
+                remedy="; ".join(dict.fromkeys(p.finding.remedy for p in problems)),
+            )
+        return StageResult(False, f"{len(health.findings)} looks, no problem")

@@ -1,0 +1,347 @@
+"""What `doctor` looks at: one function per thing, each yields findings. The list of them is in stages/doctor.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from chaosctl import config
+from chaosctl.adapters import inventory, terraform_lock
+from chaosctl.adapters.aws import Aws, AwsRefused, Caller
+from chaosctl.adapters.kube import Resource
+from chaosctl.config import Settings
+from chaosctl.errors import ChaosctlError
+from chaosctl.events import ignore
+from chaosctl.findings import Finding, Level, ok, problem, unknown, warning
+from chaosctl.stages.access import Access
+from chaosctl.stages.infra import STATE_KEY, deployment
+from chaosctl.stages.stage import Context
+from chaosctl.toolbox import Toolbox
+from chaosctl.toolbox.toolbox import ToolReport
+
+# End of standard support of EKS versions. Source: AWS, "Amazon EKS Kubernetes release calendar", read 2026-11-23.
+SUPPORT_ENDS = {"1.34": date(2026, 12, 2), "1.35": date(2027, 3, 27), "1.36": date(2027, 8, 2)}
+SUPPORT_WARNING = timedelta(days=60)
+EXPIRY_WARNING = timedelta(hours=1)  # a first `up` takes half of that
+MANAGED_BY_STAGES = ("terraform", "helm", "kubectl")  # what the stages run, whatever the target
+SECRETS = Resource("", "v1", "secrets")
+STUCK = "owner=helm,status in (pending-install,pending-upgrade,pending-rollback,uninstalling)"
+SHOWN = 5  # things that one line names; of the rest the number
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is examined. `context` is None when the target does not exist or cannot be opened."""
+
+    settings: Settings
+    context: Context | None
+    today: date
+
+    @property
+    def has_aws(self) -> bool:
+        """Whether there is an AWS to ask: a cluster from somebody's kubeconfig has none that we know of."""
+        return self.context is not None and self.context.target.kubeconfig is None
+
+    @cached_property
+    def access(self) -> Access:
+        """Clients for AWS and the cluster."""
+        assert self.context is not None
+        return Access(self.context)
+
+    @property
+    def aws(self) -> Aws:
+        """The AWS API."""
+        return self.access.aws
+
+    @cached_property
+    def caller(self) -> Caller:
+        """Who AWS takes us for."""
+        return self.aws.caller()
+
+    @cached_property
+    def cluster(self) -> Mapping[str, Any] | None:
+        """The cluster as EKS describes it, or None."""
+        return described(self.aws, self.settings.cluster_name)
+
+
+def described(aws: Aws, name: str) -> Mapping[str, Any] | None:
+    """The cluster as EKS describes it, or None when there is none of that name."""
+    try:
+        found: Mapping[str, Any] = aws.call("eks", "describe_cluster", name=name)["cluster"]
+    except AwsRefused as error:
+        if error.not_found:
+            return None
+        raise
+    return found
+
+
+def of_error(error: ChaosctlError, level: Level = Level.UNKNOWN) -> Finding:
+    """A finding that says what an error says, in one line."""
+    evidence = next(iter(error.why.splitlines()), "")
+    return Finding(level, f"{error.what}: {evidence}" if evidence else error.what, error.remedy, error.code)
+
+
+def credentials(case: Case) -> Iterator[Finding]:
+    """AWS accepts them, and will for a while."""
+    try:
+        yield ok(case.caller.arn)
+    except ChaosctlError as error:
+        yield of_error(error, Level.PROBLEM)
+        return
+    told = os.environ.get("AWS_CREDENTIAL_EXPIRATION", "")
+    assert case.context is not None
+    if not told or "AWS_ACCESS_KEY_ID" in case.context.target.aws_env:
+        return  # or they are the target's own, which the environment says nothing about
+    left = datetime.fromisoformat(told).astimezone(UTC) - datetime.now(UTC)
+    if left < EXPIRY_WARNING:
+        yield warning(f"they expire in {left.total_seconds() / 60:.0f} min", "log in again before a long run")
+
+
+def account(case: Case) -> Iterator[Finding]:
+    """The account is the one that the settings name."""
+    wanted, found = case.settings.account_id, case.caller.account
+    if wanted in (None, found):
+        yield ok(found)
+        return
+    yield problem(
+        f"these credentials belong to the account {found}, not to {wanted}",
+        "use the other credentials (AWS_PROFILE), or change account_id in chaosctl.toml",
+    )
+
+
+def region(case: Case) -> Iterator[Finding]:
+    """The region has enough zones."""
+    filters = [{"Name": "zone-type", "Values": ["availability-zone"]}, {"Name": "state", "Values": ["available"]}]
+    answer = case.aws.call("ec2", "describe_availability_zones", Filters=filters)
+    zones = [zone["ZoneName"] for zone in answer["AvailabilityZones"]]
+    wanted = case.settings.infra.az_count
+    if len(zones) < wanted:
+        yield problem(
+            f"{case.settings.region} offers {len(zones)} zones, infra.az_count is {wanted}",
+            "use another region, or lower infra.az_count",
+        )
+        return
+    yield ok(f"{case.settings.region}, {len(zones)} zones")
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A limit of the account. `used` and `needed` count as AWS counts it."""
+
+    name: str
+    service: str
+    code: str
+    used: Callable[[Case], float]
+    needed: Callable[[Case], float]
+
+
+def _vpcs(case: Case) -> float:
+    return len(list(case.aws.pages("ec2", "describe_vpcs", "Vpcs")))
+
+
+def _addresses(case: Case) -> float:
+    return len(list(case.aws.pages("ec2", "describe_addresses", "Addresses")))
+
+
+def _vcpus(case: Case) -> float:
+    alive = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    reservations = case.aws.pages("ec2", "describe_instances", "Reservations", Filters=alive)
+    options = [i.get("CpuOptions", {}) for r in reservations for i in r["Instances"]]
+    return sum(float(o.get("CoreCount", 1) * o.get("ThreadsPerCore", 1)) for o in options)
+
+
+def _vcpus_needed(case: Case) -> float:
+    infra = case.settings.infra
+    answer = case.aws.call("ec2", "describe_instance_types", InstanceTypes=infra.node_instance_types)
+    return infra.node_max_size * max(float(t["VCpuInfo"]["DefaultVCpus"]) for t in answer["InstanceTypes"])
+
+
+def _nat_gateways(case: Case) -> float:
+    return 1 if case.settings.infra.single_nat_gateway else case.settings.infra.az_count
+
+
+QUOTAS = (
+    Quota("vCPUs of on-demand instances", "ec2", "L-1216C47A", _vcpus, _vcpus_needed),
+    Quota("Elastic IP addresses", "ec2", "L-0263D0A3", _addresses, _nat_gateways),
+    Quota("VPCs", "vpc", "L-F678F1CE", _vpcs, lambda case: 1),
+)
+
+
+def quotas(case: Case) -> Iterator[Finding]:
+    """The account's limits leave room for a deployment; one that exists has taken what it needs."""
+    if case.cluster is not None:
+        yield ok("the cluster exists already")
+        return
+    for quota in QUOTAS:
+        yield from _quota(case, quota)
+
+
+def _quota(case: Case, quota: Quota) -> Iterator[Finding]:
+    try:
+        answer = case.aws.call("service-quotas", "get_service_quota", ServiceCode=quota.service, QuotaCode=quota.code)
+        limit = float(answer["Quota"]["Value"])
+    except (ChaosctlError, KeyError):
+        yield unknown(f"the quota of {quota.name} is not told", f"look up {quota.code} in the Service Quotas console")
+        return
+    used, needed = quota.used(case), quota.needed(case)
+    if used + needed > limit:
+        yield problem(
+            f"{quota.name}: {used:.0f} of {limit:.0f} are used, {needed:.0f} more are needed",
+            f"free some, or have the quota {quota.code} raised in {case.settings.region}",
+        )
+        return
+    yield ok(f"{quota.name}: {used:.0f} of {limit:.0f} used, {needed:.0f} needed")
+
+
+def tools(case: Case) -> Iterator[Finding]:
+    """Which version of each tool is used, and from where."""
+    reports = Toolbox(config.cache_dir(), case.settings.toolbox, ignore).report()
+    yield from judge_tools(reports)
+
+
+def judge_tools(reports: Sequence[ToolReport]) -> Iterator[Finding]:
+    """Findings about tools that were looked for."""
+    there = [r for r in reports if r.path is not None]
+    named = [r for r in there if r.tool in MANAGED_BY_STAGES]
+    others = f", and {len(there) - len(named)} for the lab" if len(there) > len(named) else ""
+    if named:
+        yield ok(", ".join(f"{r.tool} {r.version} ({r.origin})" for r in named) + others)
+    missing = [r.tool for r in reports if r.path is None]
+    if missing:
+        yield warning(
+            f"not here, or not in a version that will do: {_some(missing)}",
+            "nothing to do with a network: they are fetched when they are needed; `chaosctl tools` lists all",
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def support(case: Case) -> Iterator[Finding]:
+    """The configured version of Kubernetes is supported by EKS, and will be for a while."""
+    yield from judge_version(case.settings.infra.kubernetes_version, "infra.kubernetes_version", case.today)
+
+
+def live_support(case: Case) -> Iterator[Finding]:
+    """So is the one that runs."""
+    running = str((case.cluster or {}).get("version", ""))
+    if running and running != case.settings.infra.kubernetes_version:
+        yield from judge_version(running, "the cluster", case.today)
+
+
+def judge_version(version: str, whose: str, today: date) -> Iterator[Finding]:
+    """Findings about an EKS version on a day."""
+    newest = max(SUPPORT_ENDS, key=lambda v: SUPPORT_ENDS[v])
+    end = SUPPORT_ENDS.get(version)
+    if end is None:
+        yield unknown(f"{whose} is {version}, of which no end of support is known here", f"{newest} is known")
+    elif today > end:
+        yield problem(
+            f"{whose} is {version}: its standard support by EKS ended on {end}",
+            f'set kubernetes_version = "{newest}" in [infra] of chaosctl.toml',
+        )
+    elif end - today <= SUPPORT_WARNING:
+        yield warning(
+            f"{whose} is {version}: its standard support by EKS ends on {end}, in {(end - today).days} days",
+            f'upgrade one minor version at a time: kubernetes_version in [infra] of chaosctl.toml, up to "{newest}"',
+        )
+    else:
+        yield ok(f"{whose} is {version}, supported until {end}")
+
+
+def state_lock(case: Case) -> Iterator[Finding]:
+    """Nobody, dead or alive, holds the Terraform state."""
+    assert case.context is not None
+    key = STATE_KEY.format(environment=case.settings.environment) + ".tflock"
+    try:
+        answer = case.aws.call("s3", "get_object", Bucket=case.context.target.state_bucket, Key=key)
+    except AwsRefused as error:
+        if error.aws_code not in ("NoSuchKey", "NoSuchBucket", "404"):
+            raise
+        yield ok("not locked")
+        return
+    yield judge_lock(terraform_lock.of_file(answer["Body"].read().decode(errors="replace")), case.context)
+
+
+def judge_lock(lock: terraform_lock.LockInfo | None, context: Context) -> Finding:
+    """What to think of a lock on the state."""
+    if lock is None:
+        return unknown("the state is locked by something that is not Terraform", "look at the .tflock in the bucket")
+    directory = context.workdir / "terraform"
+    runs = terraform_lock.Runs(directory / "runs.jsonl")
+    if terraform_lock.is_stale(lock, runs, directory / "data"):
+        return warning(f"a run that died left a lock: {lock}", "nothing to do: the next `chaosctl up` removes it")
+    holder = runs.holder(lock)
+    if holder and (holder.alive or holder.pid == os.getpid()):
+        return warning(f"another run is at work: {lock}", f"wait for process {holder.pid} to end")
+    return warning(
+        f"held by {lock}", f"wait for that run; if it is dead for certain: `terraform force-unlock {lock.id}`"
+    )
+
+
+def releases(case: Case) -> Iterator[Finding]:
+    """No Helm release is stuck half way."""
+    if case.cluster is None or not case.cluster.get("endpoint"):
+        return
+    stuck = case.access.kube.list(SECRETS, labels=STUCK)
+    if not stuck:
+        yield ok("none is stuck")
+    for secret in stuck:
+        meta = secret["metadata"]
+        labels = meta.get("labels") or {}
+        yield warning(
+            f"the release {meta['namespace']}/{labels.get('name')} is {labels.get('status')}",
+            _unstick(case, str(labels.get("name")), meta["namespace"]),
+        )
+
+
+def _unstick(case: Case, name: str, namespace: str) -> str:
+    if name in (case.context.target.charts if case.context else {}):
+        return "unless a run is at work: nothing to do, the next `chaosctl up` frees it"
+    return f"unless it is being installed: `helm rollback {name} -n {namespace}`"
+
+
+def leftovers(case: Case) -> Iterator[Finding]:
+    """Without a cluster nothing of a deployment should be there."""
+    assert case.context is not None
+    if case.cluster is not None:
+        return
+    left = inventory.leftovers(case.aws, deployment(case.context))
+    if not left:
+        yield ok("none")
+        return
+    yield warning(
+        f"{len(left)} things of an earlier run are there without a cluster: "
+        + _some([f"{item.kind} {item.id}" for item in left]),
+        "`chaosctl up` carries on with them, `chaosctl down` removes them",
+    )
+
+
+def address_inside(own: str, configured: Sequence[str], cluster: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """Whether the address that we are seen from may use the public endpoint; `cluster` as EKS describes it."""
+    if configured and not _inside(own, configured):
+        yield problem(
+            f"you are seen from {own}, which infra.public_access_cidrs ({', '.join(configured)}) leaves out",
+            f'add "{own}/32" to public_access_cidrs in [infra] of chaosctl.toml, or use a network that is in it',
+        )
+        return
+    live = (cluster or {}).get("resourcesVpcConfig", {})
+    allowed: list[str] = live.get("publicAccessCidrs") or []
+    if live.get("endpointPublicAccess") and not _inside(own, allowed):
+        yield warning(
+            f"you are seen from {own}, the cluster lets in {', '.join(allowed)} only",
+            "`chaosctl infra` opens it for where you are now",
+        )
+        return
+    yield ok(f"{own} may reach the Kubernetes API")
+
+
+def _inside(address: str, networks: Sequence[str]) -> bool:
+    return any(ip_address(address) in ip_network(network) for network in networks)

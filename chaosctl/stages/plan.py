@@ -1,0 +1,179 @@
+"""`plan`: what `up` would change in AWS and in the cluster, and what that costs. Nothing is changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaosctl.adapters.aws import Cluster
+from chaosctl.adapters.helm import Helm, Release
+from chaosctl.adapters.kube import Kube
+from chaosctl.adapters.terraform_plan import ResourceChange
+from chaosctl.errors import StageFailed
+from chaosctl.stages import app, controller, costs, infra, redaction
+from chaosctl.stages.access import Access
+from chaosctl.stages.costs import Item, Resource
+from chaosctl.stages.release import drift_of
+from chaosctl.stages.stage import Context
+from chaosctl.target import ChartSource
+from chaosctl.waiting import heartbeat
+
+LATER = "known-after-infra"
+Object = dict[str, Any]
+Key = tuple[str, str]  # kind and name
+
+
+@dataclass(frozen=True)
+class ObjectChange:
+    """What happens to an object of a release: create, update, delete, or restore what was changed by hand.
+
+    `diff` are lines of a unified diff, secrets replaced.
+    """
+
+    kind: str
+    name: str
+    action: str
+    diff: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReleaseChange:
+    """What happens to a Helm release: install, upgrade, recover (a run was interrupted in it) or nothing."""
+
+    name: str
+    namespace: str
+    action: str
+    objects: tuple[ObjectChange, ...]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """All of it. Costs are dollars a month by the table of prices; items before and after."""
+
+    resources: tuple[ResourceChange, ...]
+    releases: tuple[ReleaseChange, ...]
+    before: tuple[Item, ...]
+    after: tuple[Item, ...]
+    prices: costs.Prices
+
+    @property
+    def different(self) -> bool:
+        """Whether `up` would change anything."""
+        return bool(self.resources) or any(r.action != "nothing" for r in self.releases)
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    """A release as it is and as it would become."""
+
+    change: ReleaseChange
+    current: Release | None
+    wanted: Release
+
+
+def forecast(context: Context) -> Forecast:
+    """Ask Terraform, Helm and the cluster. The caller holds the lock of the environment."""
+    prices = costs.load(context.settings.prices)
+    resources = infra.examine_infra(context)
+    releases = list(_releases(context))
+    before, after = ([Resource(r.type, v) for r in resources if (v := _values(r, side))] for side in (0, 1))
+    zones = context.settings.infra.az_count
+    doors = [_ingresses(r.current) for r in releases], [_ingresses(r.wanted) for r in releases]
+    return Forecast(
+        tuple(r for r in resources if r.matters),
+        tuple(r.change for r in releases),
+        tuple(costs.bill(before, balancers=sum(doors[0]), zones=zones, prices=prices)),
+        tuple(costs.bill(after, balancers=sum(doors[1]), zones=zones, prices=prices)),
+        prices,
+    )
+
+
+def _values(resource: ResourceChange, side: int) -> Mapping[str, Any] | None:
+    return (resource.before, resource.after)[side]
+
+
+def _ingresses(release: Release | None) -> int:
+    return sum(o["kind"] == "Ingress" for o in release.objects()) if release else 0
+
+
+class _Future(Access):
+    """A cluster that does not exist yet, for what only wants to know its name and network."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.__dict__["cluster"] = Cluster(context.settings.cluster_name, "", "", "", "", "", LATER)
+
+
+def _releases(context: Context) -> Iterator[_Rendered]:
+    """The controller's and the app's, compared with what is installed."""
+    settings, access = context.settings, Access(context)
+    found = access.aws.cluster(settings.cluster_name)
+    there = found is not None and bool(found.endpoint)
+    values = {
+        (controller.RELEASE, controller.NAMESPACE): controller.values(context, access if there else _Future(context)),
+        (settings.release, settings.namespace): app.values(context),
+    }
+    for (name, namespace), given in values.items():
+        chart = context.target.charts[name]
+        with heartbeat(f"helm to render {name}", context.emit):
+            if there:
+                yield _compared(access.helm, access.kube, name, namespace, chart, given)
+            else:
+                yield _first(Helm(context.tool("helm"), Path("/dev/null")), name, namespace, chart, given)
+
+
+def _first(helm: Helm, name: str, namespace: str, chart: ChartSource, values: Mapping[str, Any]) -> _Rendered:
+    wanted = helm.render(name, namespace, chart, values)
+    return _Rendered(ReleaseChange(name, namespace, "install", tuple(_objects(None, wanted))), None, wanted)
+
+
+def _compared(
+    helm: Helm, kube: Kube, name: str, namespace: str, chart: ChartSource, values: Mapping[str, Any]
+) -> _Rendered:
+    current = helm.release(name, namespace)
+    if current is None:
+        return _first(helm, name, namespace, chart, values)
+    try:
+        wanted = helm.preview(name, namespace, chart, values)
+    except StageFailed:
+        if not current.stuck:
+            raise
+        wanted = helm.render(name, namespace, chart, values)  # helm does not even preview a release in that state
+    objects = [*_objects(current, wanted), *_restored(kube, current)]
+    action = "recover" if current.stuck else "upgrade" if objects or not _as_it_is(current, wanted) else "nothing"
+    return _Rendered(ReleaseChange(name, namespace, action, tuple(objects)), current, wanted)
+
+
+def _as_it_is(current: Release, wanted: Release) -> bool:
+    return current.status == "deployed" and current.renders_like(wanted)
+
+
+def _objects(current: Release | None, wanted: Release) -> Iterator[ObjectChange]:
+    """The objects that differ between two revisions, hooks included."""
+    old, new = _by_key(current), _by_key(wanted)
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            action = "create" if key not in old else "delete" if key not in new else "update"
+            yield ObjectChange(*key, action, tuple(redaction.diff(old.get(key), new.get(key))))
+    if current and current.hooks != wanted.hooks:
+        for hook in _hooks_that_differ(current.hooks, wanted.hooks):
+            yield ObjectChange("Hook", hook, "update", ())
+
+
+def _by_key(release: Release | None) -> dict[Key, Object]:
+    return {(o["kind"], o["metadata"]["name"]): o for o in release.objects()} if release else {}
+
+
+def _hooks_that_differ(old: str, new: str) -> list[str]:
+    before, after = ({h["name"]: h for h in json.loads(text)} for text in (old, new))
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+def _restored(kube: Kube, current: Release) -> Iterator[ObjectChange]:
+    """What somebody changed in the cluster by hand, and `up` would put back."""
+    for manifest in current.objects():
+        if drift := drift_of(kube, current, manifest):
+            yield ObjectChange(drift.kind, drift.name, "restore", tuple(redaction.diff(drift.live, drift.wanted)))

@@ -1,0 +1,106 @@
+"""What `plan` makes of what Terraform and Helm tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaosctl.adapters.aws import Cluster
+from chaosctl.adapters.helm import Release
+from chaosctl.adapters.terraform_plan import ResourceChange
+from chaosctl.cli.plan import _report
+from chaosctl.config import Settings
+from chaosctl.errors import ExitStatus
+from chaosctl.events import ignore
+from chaosctl.stages import access, controller, infra, plan
+from chaosctl.stages.plan import Forecast, forecast
+from chaosctl.stages.stage import Context
+from chaosctl.target import ChartSource, Target
+from chaosctl.ui.render import report_text
+from tests.unit.stages.fakes import FakeKube
+from tests.unit.stages.test_release import RELEASE
+
+SECRET = "kind: Secret\napiVersion: v1\nmetadata: {name: web}\ndata: {key: %s}\n"
+INGRESS = "kind: Ingress\napiVersion: networking.k8s.io/v1\nmetadata: {name: web}\n"
+CLUSTER = Cluster("c", "arn", "ACTIVE", "1.36", "https://c", "", "vpc-1")
+
+
+class FakeHelm:
+    """Has `current` installed, and would install `wanted`."""
+
+    def __init__(self, current: Release | None, wanted: Release) -> None:
+        self.current, self.wanted = current, wanted
+
+    def release(self, *_: Any) -> Release | None:
+        return self.current
+
+    def preview(self, *_: Any) -> Release:
+        return self.wanted
+
+    render = preview
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Forecast]:
+    def run(current: Release | None, wanted: Release, *resources: ResourceChange, there: bool = True) -> Forecast:
+        helm, aws = FakeHelm(current, wanted), type("A", (), {"cluster": lambda *_: CLUSTER if there else None})()
+        monkeypatch.setattr(plan, "Helm", lambda *_: helm)
+        monkeypatch.setattr(access.Access, "helm", helm)
+        monkeypatch.setattr(access.Access, "kube", FakeKube())
+        monkeypatch.setattr(access, "Aws", lambda *_: aws)
+        monkeypatch.setattr(plan, "drift_of", lambda *_: None)
+        monkeypatch.setattr(infra, "examine_infra", lambda _: list(resources))
+        charts = dict.fromkeys((controller.RELEASE, Settings().release), ChartSource("x"))
+        target = Target("fake", "us-west-2", {}, charts, "bucket")
+        return forecast(Context(Settings(), target, ignore, lambda *n: dict.fromkeys(n, Path("x")), tmp_path))
+
+    return run
+
+
+def test_nothing_exists(make: Callable[..., Forecast]) -> None:
+    cluster = ResourceChange("aws_eks_cluster.main", "aws_eks_cluster", "create", (), None, {"name": "c"})
+    found = make(None, replace(RELEASE, manifest=INGRESS), cluster, there=False)
+    assert found.different
+    assert [r.action for r in found.releases] == ["install", "install"]
+    assert found.before == ()
+    assert {i.what for i in found.after} == {"EKS control plane", "load balancer", "its public addresses"}
+    assert _report(found, with_diff=True, free=True).status == ExitStatus.DIFFERENT
+
+
+def test_nothing_would_change(make: Callable[..., Forecast]) -> None:
+    same = ResourceChange("aws_eks_cluster.main", "aws_eks_cluster", "no-op", (), {"name": "c"}, {"name": "c"})
+    found = make(RELEASE, RELEASE, same)
+    assert not found.different
+    assert found.before == found.after
+    report = _report(found, with_diff=True, free=False)
+    assert report.status == ExitStatus.OK
+    assert "would change nothing" in report_text(report)
+
+
+def test_a_secret_that_changes_is_not_shown(make: Callable[..., Forecast]) -> None:
+    found = make(replace(RELEASE, manifest=SECRET % "b2xk"), replace(RELEASE, manifest=SECRET % "bmV3"))
+    report = _report(found, with_diff=True, free=False)
+    text = report_text(report) + str(report.data)
+    assert "another one" in text
+    assert "b2xk" not in text
+    assert "bmV3" not in text
+
+
+def test_a_hook_that_changes_makes_a_revision(make: Callable[..., Forecast]) -> None:
+    found = make(RELEASE, replace(RELEASE, hooks='[{"name": "routes"}]'))
+    assert [(o.kind, o.name) for o in found.releases[0].objects] == [("Hook", "routes")]
+    assert found.different
+
+
+def test_a_stuck_release_would_be_recovered(make: Callable[..., Forecast]) -> None:
+    found = make(replace(RELEASE, status="pending-upgrade"), RELEASE)
+    assert {r.action for r in found.releases} == {"recover"}
+    assert found.different
+
+
+def test_a_failed_release_would_be_installed_again(make: Callable[..., Forecast]) -> None:
+    assert make(replace(RELEASE, status="failed"), RELEASE).releases[0].action == "upgrade"
