@@ -90,12 +90,14 @@ class Lab:
         return Supervisor(self.layout)
 
     def running(self) -> bool:
-        """Whether the lab's AWS answers."""
+        """Whether the lab's AWS answers; that of another lab at the same address does not count."""
         connection = HTTPConnection(self.layout.loopback(0), self._port, timeout=5)
         try:
             connection.request("GET", "/chaosctl/health")
-            return connection.getresponse().status == HTTPStatus.OK
-        except (OSError, HTTPException):
+            answer = connection.getresponse()
+            said = json.loads(answer.read())
+            return answer.status == HTTPStatus.OK and said.get("lab", str(self.layout.root)) == str(self.layout.root)
+        except (OSError, HTTPException, ValueError):
             return False
         finally:
             connection.close()
@@ -109,10 +111,10 @@ class Lab:
 
         Raises Unreachable (LAB-DIED) when there is one that nobody starts again.
         """
-        if self.running():
-            return True
         if not self.exists():
             return False
+        if self.running():
+            return True
         if self._supervisor.running():
             with suppress(TimedOut):
                 return wait_until(

@@ -104,7 +104,7 @@ class Front:
 
     def _own_answer(self, environ: WSGIEnvironment, path: str, body: bytes) -> tuple[int, Any] | None:
         if path == "/chaosctl/health":
-            return 200, {"status": "ok"}
+            return 200, {"status": "ok", "lab": str(self._layout.root)}
         if path == "/v1/credentials":
             return self._credentials(environ)
         if match := CLUSTER_PATH.fullmatch(path):
