@@ -130,7 +130,7 @@ def _route_table(aws: Aws, identifier: str) -> None:
 def _key(aws: Aws, arn: str) -> None:
     for alias in aws.pages("kms", "list_aliases", "Aliases", KeyId=arn):
         aws.call("kms", "delete_alias", AliasName=alias["AliasName"])
-    aws.call("kms", "schedule_key_deletion", KeyId=arn, PendingWindowInDays=7)
+    aws.call("kms", "schedule_key_deletion", KeyId=arn.rpartition("/")[2], PendingWindowInDays=7)
 
 
 DELETIONS: Mapping[str, Callable[[Aws, str], None]] = {

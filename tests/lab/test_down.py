@@ -31,8 +31,8 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
 def client(user: User, service: str) -> Any:
     lines = user.chaosctl("lab", "env").stdout.splitlines()
     env = dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export "))
-    session = boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"])
-    return session.client(service, endpoint_url=env["AWS_ENDPOINT_URL"])
+    make: Any = boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"])
+    return make.client(service, endpoint_url=env["AWS_ENDPOINT_URL"])
 
 
 def apply(user: User, *objects: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from chaosctl.adapters.terraform import TerraformFailed
 from chaosctl.config import Settings
 from chaosctl.errors import ExitStatus, LeftoversFound
 from chaosctl.events import ignore
-from chaosctl.stages import destroy, sweep
+from chaosctl.stages import controller, destroy, sweep
 from chaosctl.stages.stage import Context
 from chaosctl.target import Target
 from tests.unit.stages.fakes import FakeKube, deployment
@@ -80,8 +80,8 @@ def test_finalizers_that_nobody_serves_are_taken_off(aws: Aws, context: Context)
 
 
 def controller_pods(kube: FakeKube, available: int) -> FakeKube:
-    found = deployment(destroy.controller.RELEASE, availableReplicas=available)
-    found["metadata"]["namespace"] = destroy.controller.NAMESPACE
+    found = deployment(controller.RELEASE, availableReplicas=available)
+    found["metadata"]["namespace"] = controller.NAMESPACE
     kube.put(DEPLOYMENTS, found)
     return kube
 
@@ -97,7 +97,7 @@ def test_a_dead_controller_is_told_at_once(aws: Aws, context: Context, monkeypat
     kube.put(INGRESSES, held("door", "ingress.k8s.aws/resources"))
     target_group(aws)
     monkeypatch.setattr(destroy, "_live_kube", lambda _: kube)
-    monkeypatch.setattr(destroy, "_revive", lambda context: bool(revived.append(context)))
+    monkeypatch.setattr(destroy, "_revive", revived.append)
     assert destroy.Balancers().run(context).changed
     assert len(revived) == 1 and elb.target_groups(aws, CLUSTER) == [] and kube.list(INGRESSES) == []
 
