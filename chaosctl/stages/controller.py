@@ -75,10 +75,26 @@ def values(context: Context, access: Access) -> Mapping[str, Any]:
         "defaultTargetType": "ip",
         "enableServiceMutatorWebhook": False,
         "podDisruptionBudget": {"maxUnavailable": 1},
+        "topologySpreadConstraints": [_one_per_node(settings.infra.node_min_size)],
         "enableShield": False,
         "enableWaf": False,
         "enableWafv2": False,
         "defaultTags": tags(context),
+    }
+
+
+def _one_per_node(nodes: int) -> dict[str, Any]:
+    """Never both on one node: when that node goes, nobody answers the pods' webhook, and no pod can be made anywhere.
+
+    minDomains keeps the second pod waiting for the next node instead; the template's hash lets a rollout surge.
+    """
+    return {
+        "maxSkew": 1,
+        "minDomains": min(2, nodes),
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app.kubernetes.io/name": RELEASE}},
+        "matchLabelKeys": ["pod-template-hash"],
     }
 
 
