@@ -260,3 +260,10 @@ def test_imports_are_told_for_one_apply_only(world: World, monkeypatch: pytest.M
     world.terraform.apply({}, {'aws_eip.nat["us-west-2a"]': "eipalloc-1"})
     assert seen == ['import {\n  to = aws_eip.nat["us-west-2a"]\n  id = "eipalloc-1"\n}\n']
     assert not adoption.exists()
+
+
+def test_only_what_is_in_the_state_is_forgotten(world: World) -> None:
+    (world.home / "state.answers").write_text(json.dumps({"status": 0, "lines": ["aws_vpc.main", "aws_eip.nat"]}))
+    world.terraform.init()
+    world.terraform.forget(["aws_vpc.main", "aws_subnet.new"])
+    assert world.calls()[-1]["argv"] == ["state", "rm", "aws_vpc.main"]
