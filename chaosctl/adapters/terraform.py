@@ -232,6 +232,8 @@ class Terraform:
 
     def forget(self, addresses: Iterable[str]) -> None:
         """Take what is at these addresses out of the state; nothing is deleted. Those that it has not do not matter."""
+        if not self.known():
+            return  # `state list` calls it an error when there is no state yet
         stale = sorted(set(self._ask("state list").stdout.split("\n")) & set(addresses))
         if stale:
             self._ask("state rm", *stale)
