@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -247,6 +247,14 @@ class Terraform:
     def known(self) -> frozenset[str]:
         """Ids and ARNs of everything in the state."""
         return identifiers(json.loads(self._ask("state pull").stdout or "{}"))
+
+    def forget(self, addresses: Iterable[str]) -> None:
+        """Take what is at these addresses out of the state; nothing is deleted. Those that it has not do not matter."""
+        if not self.known():
+            return  # `state list` calls it an error when there is no state yet
+        stale = sorted(set(self._ask("state list").stdout.split("\n")) & set(addresses))
+        if stale:
+            self._ask("state rm", *stale)
 
     def _write(self, variables: Mapping[str, Any]) -> Path:
         """A file for the variables, private: on the command line everybody on the machine could read them."""

@@ -44,4 +44,6 @@ def orphans(
     imports = adoptable(planned, existing.found(aws, deployment))
     if imports:
         emit(Step(f"taking over {len(imports)} things that an earlier run made and did not write down"))
+        # The state may hold, at the same address, what that run replaced: gone, but in the way of an import.
+        terraform.forget(imports)
     return imports

@@ -260,3 +260,17 @@ def test_imports_are_told_for_one_apply_only(world: World, monkeypatch: pytest.M
     world.terraform.apply({}, {'aws_eip.nat["us-west-2a"]': "eipalloc-1"})
     assert seen == ['import {\n  to = aws_eip.nat["us-west-2a"]\n  id = "eipalloc-1"\n}\n']
     assert not adoption.exists()
+
+
+def test_only_what_is_in_the_state_is_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    (world.home / "state.answers").write_text(json.dumps({"status": 0, "lines": ["aws_vpc.main", "aws_eip.nat"]}))
+    monkeypatch.setattr(Terraform, "known", lambda _: frozenset({"vpc-1"}))
+    world.terraform.init()
+    world.terraform.forget(["aws_vpc.main", "aws_subnet.new"])
+    assert world.calls()[-1]["argv"] == ["state", "rm", "aws_vpc.main"]
+
+
+def test_without_a_state_there_is_nothing_to_forget(world: World) -> None:
+    world.terraform.init()
+    world.terraform.forget(["aws_vpc.main"])
+    assert [call["argv"] for call in world.calls()[1:]] == [["state", "pull"]]

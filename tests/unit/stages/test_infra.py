@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -85,6 +85,7 @@ class FakeTerraform:
     applied: list[Mapping[str, Any]] = field(default_factory=list)
     imported: list[Mapping[str, str]] = field(default_factory=list)
     backends: list[Mapping[str, str] | None] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
     destroyed: int = 0
 
     def init(self, backend: Mapping[str, str] | None = None) -> None:
@@ -94,6 +95,9 @@ class FakeTerraform:
         pass
 
     wait_for_orphan = recover
+
+    def forget(self, addresses: Iterable[str]) -> None:
+        self.forgotten = list(addresses)
 
     def apply(self, variables: Mapping[str, Any], imports: Mapping[str, str] | None = None) -> Applied:
         self.applied.append(variables)
@@ -257,6 +261,7 @@ def test_what_a_killed_run_made_is_imported(world: World, monkeypatch: pytest.Mo
     monkeypatch.setattr(existing, "changing", lambda *_: "")
     infra.Infra().run(world.context)
     assert world.main.imported == [{"aws_vpc.main": "vpc-1"}]
+    assert world.main.forgotten == ["aws_vpc.main"]
 
 
 def test_what_only_a_killed_run_knew_is_deleted_before_terraform_destroys(
