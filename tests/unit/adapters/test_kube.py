@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import json
+import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -216,3 +220,26 @@ def test_a_failing_gate_is_named() -> None:
     obj = pod("p", conditions=[{"type": "gate/x", "status": "False", "message": "target is initial"}])
     obj["spec"]["readinessGates"] = [{"conditionType": "gate/x"}]
     assert Pod.of(obj).trouble == "gate/x is false: target is initial"
+
+
+def test_a_balancer_without_a_server_behind_it_is_unreachable_and_not_waited_for(tmp_path: Path) -> None:
+    """It accepts the connection and cuts the TLS handshake off; tried again without end, nothing would ever be said."""
+    with socket.create_server(("127.0.0.1", 0)) as balancer:
+        threading.Thread(target=cut_off_all, args=(balancer,), daemon=True).start()
+        server = f"https://127.0.0.1:{balancer.getsockname()[1]}"
+        config = {
+            "clusters": [{"name": "c", "cluster": {"server": server, "insecure-skip-tls-verify": True}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+            "current-context": "x",
+        }
+        (tmp_path / "kubeconfig").write_text(json.dumps(config))
+        with pytest.raises(Unreachable):
+            Kube(tmp_path / "kubeconfig").list(PODS)
+        balancer.shutdown(socket.SHUT_RDWR)
+
+
+def cut_off_all(balancer: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            balancer.accept()[0].close()
