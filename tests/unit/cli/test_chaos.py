@@ -30,4 +30,5 @@ def test_the_schema_needs_no_cluster(cli: Cli) -> None:
 
 
 def test_faults_are_listed_without_a_cluster_too(cli: Cli) -> None:
+    (cli.cwd / "chaosctl.toml").write_text("[lab]\naws_port = 1\n")  # where no lab of anybody answers
     assert "node-drain" in cli.run("chaos", "list").stdout
