@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import signal
 import sys
@@ -9,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -17,19 +18,23 @@ from typing import Annotated
 import typer
 
 from chaosctl.adapters import elb
-from chaosctl.adapters.kube import INGRESSES, Kube
+from chaosctl.adapters.kube import INGRESSES, PODS, Kube
 from chaosctl.chaos import plan as plans
 from chaosctl.chaos import runner
 from chaosctl.chaos.cluster import KubeCluster, Place, Targets, TargetState
 from chaosctl.chaos.experiment import Aim, Budgets, Experiment, FaultPlan, Mode, Timing, TrafficPlan
+from chaosctl.chaos.settings import AppSettings, HealthCheck
 from chaosctl.chaos.traffic import ProberProcess
 from chaosctl.chaos.undo import UndoLog
+from chaosctl.cli import chaos_report
 from chaosctl.cli import chaos_view as view
-from chaosctl.cli.command import command
+from chaosctl.cli.chaos_report import Files, HtmlFile, JunitFile, PrometheusFile
+from chaosctl.cli.command import CONTEXT, command
 from chaosctl.cli.session import Session
 from chaosctl.config import ChaosSettings
-from chaosctl.errors import PreconditionFailed, UsageProblem
+from chaosctl.errors import ChaosctlError, PreconditionFailed, UsageProblem
 from chaosctl.events import Emit, Event, StandInUsed
+from chaosctl.report import runs as journals
 from chaosctl.report.journal import Journal
 from chaosctl.stages import entrance
 from chaosctl.stages.access import Access
@@ -86,6 +91,9 @@ def chaos(
         float | None, typer.Option("--budget-recovery", min=0.1, help="Seconds that each recovery clock may show.")
     ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Put back what an earlier run left behind.")] = False,
+    html: HtmlFile = None,
+    junit: JunitFile = None,
+    prometheus: PrometheusFile = None,
 ) -> Report:
     """Break it under live traffic: does it stay within its budget, and recover?
 
@@ -119,7 +127,7 @@ def chaos(
         return chaos_of.undo()
     if dry_run:
         return view.planned(chaos_of.plan(plan))
-    return chaos_of.run(plan)
+    return chaos_of.run(plan, Files(html, junit, prometheus))
 
 
 def _check_words(wanted: bool, undo: bool, amounts: list[tuple[str, float | None]], force: bool, evict: bool) -> None:
@@ -147,8 +155,7 @@ class Chaos:
         self._context: Context = session.context()
         self._access = Access(self._context)
         self._cluster = KubeCluster(self._access.kube)
-        self._directory = self._context.workdir / "chaos"
-        self._undo_log = UndoLog(self._directory / "undo")
+        self._undo_log = UndoLog(chaos_report.directory_of(self._context.workdir) / "undo")
 
     def plan(self, file: Path | None) -> FaultPlan:
         """The plan in `file`, or a new one; within the guard rails now, or Refused."""
@@ -174,8 +181,8 @@ class Chaos:
         with self._session.lock():
             return view.undone(runner.put_back_leftovers(self._world(None, threading.Event(), self._session.emit)))
 
-    def run(self, file: Path | None) -> Report:
-        """Do it, watch it, judge it."""
+    def run(self, file: Path | None, files: Files) -> Report:
+        """Do it, watch it, judge it, and write the reports that are wanted."""
         with self._session.lock(), _interruptions() as interrupt:
             for stand_in in self._context.target.stand_ins:
                 self._session.emit(StandInUsed(stand_in.what, stand_in.real))
@@ -184,11 +191,18 @@ class Chaos:
             if file is not None:  # who and how is the plan's business then
                 self._aim = replace(self._aim, seed=plan.seed, mode=plan.mode, count=len(plan.victims), percent=None)
             experiment = self._experiment(plan)
-            directory = self._directory / time.strftime("%Y%m%d-%H%M%S")
+            directory = chaos_report.directory_of(self._context.workdir) / time.strftime("%Y%m%d-%H%M%S")
             with Journal(directory) as journal:
                 emit = _both(journal.emit, self._session.emit)
-                result = runner.run(experiment, self._world(self._targets(), interrupt, emit))
-            return view.concluded(result, journal.path, view.repeat(self._aim, sys.argv[2:]))
+                world = replace(
+                    self._world(self._targets(), interrupt, emit),
+                    settings=self._app_settings(plan.place),
+                    repeat=view.repeat(self._aim, sys.argv[2:]),
+                )
+                result = runner.run(experiment, world)
+            told = journals.read(journal.path)
+            report = view.concluded(result, journal.path, world.repeat, told.advice)
+            return chaos_report.with_files(report, files.write(told), keep=True)
 
     def _experiment(self, plan: FaultPlan) -> Experiment:
         settings = self._settings
@@ -226,6 +240,22 @@ class Chaos:
         balancer = _balancer(self._access, self._access.kube, settings.namespace, settings.release)
         return lambda: [TargetState(t.id, t.port, t.state, t.reason) for t in elb.target_health(aws, balancer)]
 
+    def _app_settings(self, place: Place) -> AppSettings | None:
+        """For the advisor, which does without what cannot be read."""
+        with contextlib.suppress(ChaosctlError):
+            pods = self._access.kube.list(PODS, place.namespace, labels=place.selector)
+            if pods:
+                return AppSettings.of(pods[0], len(pods), self._health_check())
+        return None
+
+    def _health_check(self) -> HealthCheck | None:
+        if not self._context.target.aws_env:
+            return None
+        settings, aws = self._session.settings, self._access.aws
+        balancer = _balancer(self._access, self._access.kube, settings.namespace, settings.release)
+        groups = elb.groups_behind(aws, balancer)
+        return HealthCheck(**asdict(groups[0])) if groups else None
+
 
 def _balancer(access: Access, kube: Kube, namespace: str, release: str) -> elb.LoadBalancer:
     ingress = kube.get(INGRESSES, release, namespace)
@@ -261,9 +291,14 @@ def _valid(url: str) -> str:
 
 
 def _both(journal: Emit, display: Emit) -> Emit:
+    """To the journal, and to the display: as it is, for the panel, and in words."""
+
     def emit(event: Event) -> None:
         journal(event)
-        display(view.narrated(event))
+        display(event)
+        words = view.narrated(event)
+        if words is not event:
+            display(words)
 
     return emit
 
@@ -284,3 +319,9 @@ def _interruptions() -> Iterator[threading.Event]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+app = typer.Typer(context_settings=CONTEXT)
+app.callback(invoke_without_command=True)(chaos)
+app.command("report")(chaos_report.report)
+app.command("runs")(chaos_report.runs)

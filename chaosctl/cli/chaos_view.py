@@ -10,6 +10,7 @@ from typing import Any
 
 from chaosctl.chaos import events as e
 from chaosctl.chaos import plan as plans
+from chaosctl.chaos.advisor import Advice
 from chaosctl.chaos.experiment import Aim, Budgets, FaultPlan, Mode
 from chaosctl.chaos.outage import StreamFigures
 from chaosctl.chaos.recovery import Clocks
@@ -67,14 +68,16 @@ def undone(lines: Sequence[str]) -> Report:
     return Report({"undone": list(lines)}, (text,))
 
 
-def concluded(result: Result, journal: Path, again: str) -> Report:
-    """The result of a run; `again` is the command that repeats it."""
-    data = {**result.plain(), "repeat": again, "journal": str(journal)}
+def concluded(result: Result, journal: Path, again: str, advice: Sequence[Advice] = ()) -> Report:
+    """The result of a run; `again` is the command that repeats it, `advice` says why requests failed."""
+    data = {**result.plain(), "advice": [_advised(a) for a in advice], "repeat": again, "journal": str(journal)}
     blocks: list[str | Table] = [_verdict(result)]
     if result.streams:
         blocks += [_traffic(result), _recovery(result.clocks, result.experiment.budgets)]
     if result.kills and result.verdict.name not in ("NOT_STEADY", "REFUSED"):
         blocks.append(_killed(result.kills))
+    if advice:
+        blocks.append(_advice(advice))
     blocks.append(_foot(result, journal, again))
     return Report(data, tuple(blocks), result.verdict.status)
 
@@ -131,6 +134,18 @@ def _killed(kills: Sequence[Kill]) -> Table:
         for k in kills
     ]
     return Table(("victim", "UID", "", "replacement", "UID"), rows)
+
+
+def _advised(advice: Advice) -> dict[str, Any]:
+    return {**asdict(advice), "cause": advice.cause.name, "title": advice.title}
+
+
+def _advice(advice: Sequence[Advice]) -> str:
+    lines = ["Why requests failed"]
+    for a in advice:
+        lines += [f"  - {a.requests} ({a.outcomes}): {a.title}", f"    {a.because}"]
+        lines += [f"    smallest safe setting: {a.setting}"] if a.setting else []
+    return "\n".join(lines)
 
 
 def _foot(result: Result, journal: Path, again: str) -> str:

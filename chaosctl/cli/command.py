@@ -17,6 +17,9 @@ import typer
 
 from chaosctl.errors import ChaosctlError, ExitStatus
 
+CALLED = "called"  # the parameter by which typer tells how it was called
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
 
 @dataclass(frozen=True)
 class Common:
@@ -50,6 +53,8 @@ def command(function: Callable[..., Any]) -> Callable[..., None]:
     common_hints = get_type_hints(Common, include_extras=True)
 
     def run(**options: Any) -> None:
+        if options.pop(CALLED).invoked_subcommand is not None:
+            return  # a group that is a command itself, and one of its own commands is called
         from chaosctl.cli.session import Session
 
         common = Common(**{f.name: options.pop(f.name) for f in fields(Common)})
@@ -62,6 +67,7 @@ def command(function: Callable[..., Any]) -> Callable[..., None]:
         inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=common_hints[f.name])
         for f in fields(Common)
     ]
+    parameters.append(inspect.Parameter(CALLED, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context))
     run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
