@@ -119,9 +119,9 @@ class _Judge:
             self._no_gate,
             self._cut_off,
             self._stopped,
-            self._cold_start,
             self._crash_seen,
             self._no_capacity,
+            self._cold_start,
             self._keep_alive,
             self._entrance,
         )

@@ -161,9 +161,14 @@ def _column(bucket: Bucket, zero: float, width: float, line: Timeline) -> str:
     slow = f"; p50 {latency:.1f} ms, p99 {bucket.latency(99):.1f} ms" if latency is not None else ""
     middle = bucket.begin + width / 2
     return (
-        f"{bucket.begin - zero:+.1f} s: {good} ok, {failed}{slow}; pods: {_tally(line.pods, middle)}; "
+        f"{bucket.begin - zero:+.{digits(width)}f} s: {good} ok, {failed}{slow}; pods: {_tally(line.pods, middle)}; "
         f"targets: {_tally(line.targets, middle)}"
     )
+
+
+def digits(width: float) -> int:
+    """Decimals that tell columns of this width apart."""
+    return 2 if width < 1 else 0
 
 
 def _tally(lives: Mapping[str, Life], at: float) -> str:
@@ -286,7 +291,7 @@ def _outages(result: Result, zero: float) -> Grid:
 def _buckets(chart: Chart, zero: float) -> Grid:
     rows = [
         (
-            f"{b.begin - zero:+.1f} s",
+            f"{b.begin - zero:+.{digits(chart.width)}f} s",
             *(str(b.of_class(stream, "ok")) for stream in STREAMS),
             ", ".join(f"{n} {kind}" for kind, n in sorted(b.failed.items())),
             *("" if b.latency(p) is None else f"{b.latency(p):.1f} ms" for p in (50, 99)),
