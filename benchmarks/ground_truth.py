@@ -180,7 +180,8 @@ def _text(report: dict[str, object], scores: Sequence[Score]) -> str:
     best = scores[0].median_error_ms or 0.01
     head = (
         f"{report['machine']}, load {report['load']:.1f}\n"
-        f"{report['outages']} outages, {report['downtime_seconds']} s in all, {report['rate']:g} requests a second, seed {report['seed']}\n\n"
+        f"{report['outages']} outages, {report['downtime_seconds']} s in all, {report['rate']:g} requests a second, "
+        f"seed {report['seed']}\n\n"
         f"{'':<28}{'found':>7}{'pieces':>8}{'false':>7}{'median':>10}{'p95':>10}{'worst':>11}  {'worst kind':<11}"
         f"{'downtime':>10}{'median / ours':>15}"
     )
