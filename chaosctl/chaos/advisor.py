@@ -210,7 +210,9 @@ class _Judge:
         return None
 
     def _stopped(self, request: Request) -> Finding | None:
-        """A pod had stopped, or was just stopping."""
+        """A pod had stopped, or was just stopping. A 503 while nobody serves is the load balancer's own."""
+        if request.status == 503 and self._line.targets and not self._serving(_begin(request)):
+            return None
         for leaving in self._leaving:
             if leaving.stops - SLACK <= _end(request) and _begin(request) <= leaving.gone + AFTER:
                 if not self._sent_to(leaving.pod, _begin(request)):

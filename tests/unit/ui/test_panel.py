@@ -54,5 +54,5 @@ def test_plain_lines_say_it_now_and_then() -> None:
             now[0] += SAY_EVERY
         if event.at < FAULT + 30 or isinstance(event, e.RequestsSeen):
             lines.emit(event) if not isinstance(event, e.ExperimentStarted) else None
-    assert "traffic: 800 ok a second, none failed" in out.getvalue()
+    assert "traffic: 1000 ok a second, none failed" in out.getvalue()
     assert "targets: 3 healthy" in out.getvalue()
