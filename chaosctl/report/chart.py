@@ -14,7 +14,7 @@ from chaosctl.chaos.recovery import Clocks
 from chaosctl.chaos.requests import STREAMS
 from chaosctl.chaos.timeline import Life, Timeline
 from chaosctl.report import svg
-from chaosctl.report.buckets import CLASSES, Bucket, fill
+from chaosctl.report.buckets import CLASSES, Bucket, fill, width_for
 
 WIDTH, LEFT, RIGHT = 1160.0, 176.0, 20.0  # of the picture, of the labels, of the margin
 ROW, GAP = 19.0, 5.0  # of a pod or target, between two of them
@@ -44,6 +44,11 @@ class Scale:
     def __init__(self, begin: float, end: float, zero: float) -> None:
         self.begin, self.end, self.zero = begin, max(end, begin + 0.1), zero
         self._per_second = (WIDTH - LEFT - RIGHT) / (self.end - self.begin)
+
+    @property
+    def column(self) -> float:
+        """Seconds of a column."""
+        return width_for(self.end - self.begin)
 
     def x(self, at: float) -> float:
         """Where this moment is; moments outside are at the edge."""
@@ -211,7 +216,7 @@ class Canvas:
         """The axis below, the outages and the fault over everything."""
         bottom = self._y
         ticks = "".join(self._tick(at, bottom) for at in self._scale.ticks())
-        bands = "".join(self._outage(outage, bottom) for outage in outages)
+        bands = "".join(self._outage(*band, bottom) for band in merged(outages, self._scale.column))
         faults = "".join(self._fault(n, mark.at, mark.text, bottom) for n, mark in enumerate(line.faults))
         cursor = svg.element("line", id="cursor", x1=0, x2=0, y1=24, y2=bottom, class_="cursor", visibility="hidden")
         return svg.element(
@@ -230,10 +235,10 @@ class Canvas:
             f"{words} s", x=x, y=bottom + 19, class_="note", text_anchor="middle"
         )
 
-    def _outage(self, outage: Outage, bottom: float) -> str:
-        left = self._scale.x(outage.begin)
-        wide = max(self._scale.x(outage.end) - left, NARROW)
-        words = f"outage of {outage.seconds:.3f} s on {outage.stream} connections, {outage.requests} requests"
+    def _outage(self, begin: float, end: float, count: int, bottom: float) -> str:
+        left = self._scale.x(begin)
+        wide = max(self._scale.x(end) - left, NARROW)
+        words = f"{count} outages within {end - begin:.3f} s" if count > 1 else f"outage of {end - begin:.3f} s"
         return svg.element("rect", svg.title(words), x=left, y=24, width=wide, height=bottom - 24, class_="outage")
 
     def _fault(self, number: int, at: float, name: str, bottom: float) -> str:
@@ -242,6 +247,18 @@ class Canvas:
         if number:
             return mark
         return mark + svg.text("fault", x=x, y=14, class_="fault-label", text_anchor="middle")
+
+
+def merged(outages: Iterable[Outage], near: float) -> list[tuple[float, float, int]]:
+    """Begin, end and number of outages of all streams that lie less than `near` seconds apart."""
+    bands: list[tuple[float, float, int]] = []
+    for outage in sorted(outages, key=lambda o: o.begin):
+        if bands and outage.begin - bands[-1][1] < near:
+            begin, end, count = bands[-1]
+            bands[-1] = (begin, max(end, outage.end), count + 1)
+        else:
+            bands.append((outage.begin, outage.end, 1))
+    return bands
 
 
 def _short(name: str) -> str:

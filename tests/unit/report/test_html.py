@@ -10,6 +10,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from chaosctl.chaos.outage import Outage
+from chaosctl.report.chart import merged
 from chaosctl.report.html import page
 from chaosctl.report.runs import Told
 
@@ -137,6 +139,11 @@ def test_its_size_is_bounded(told: object, good: Told) -> None:
     many = {stream: requests * 40 for stream, requests in good.line.requests.items()}
     good.line.requests = many
     assert len(page(good.result, good.line, good.advice)) < 300_000
+
+
+def test_outages_that_lie_together_are_one_band() -> None:
+    many = [Outage("new", at, at + 0.01, 1, ()) for at in (5.0, 5.02, 5.04, 9.0)]
+    assert merged(many, 0.2) == [(5.0, 5.05, 3), (9.0, 9.01, 1)]
 
 
 def test_a_run_without_a_fault_has_a_page_too(told: object, good: Told) -> None:
