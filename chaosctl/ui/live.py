@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from chaosctl.events import (
     Event,
@@ -19,6 +19,9 @@ from chaosctl.events import (
     Waiting,
     Warned,
 )
+
+if TYPE_CHECKING:
+    from chaosctl.ui.panel import Panel
 
 QUIET_SECONDS = 4.0  # the same transfer or running resource is mentioned at most this often in plain lines
 
@@ -47,6 +50,26 @@ def open_live(stream: TextIO, *, verbose: int = 0) -> Live:
     return Lines(stream, verbose=verbose)
 
 
+class Chaos:
+    """The panel of the chaos run that is under way, if one is; chaos is imported only then."""
+
+    def __init__(self) -> None:
+        self.panel: Panel | None = None
+
+    def take(self, event: Event) -> bool:
+        """Pass an event of a run on; False for other events."""
+        if type(event).__module__ != "chaosctl.chaos.events":
+            return False
+        from chaosctl.chaos.events import ChaosEvent
+        from chaosctl.ui.panel import panel_of
+
+        assert isinstance(event, ChaosEvent)
+        self.panel = panel_of(event) or self.panel
+        if self.panel is not None:
+            self.panel.add(event)
+        return True
+
+
 class Lines:
     """One line per event, with the seconds since the beginning."""
 
@@ -55,15 +78,19 @@ class Lines:
         self._started = clock()
         self._said: dict[str, float] = {}
         self._lock = threading.Lock()
+        self._chaos = Chaos()
 
     def emit(self, event: Event) -> None:
         """Print the event unless the same was said a moment ago."""
         with self._lock:
             if self._repeats(event):
                 return
-            text = line_of(event)
+            text = self._of_chaos() if self._chaos.take(event) else line_of(event)
             if text:
                 print(f"{self._clock() - self._started:7.1f}s  {text}", file=self._stream, flush=True)
+
+    def _of_chaos(self) -> str:
+        return self._chaos.panel.said() if self._chaos.panel else ""
 
     def _repeats(self, event: Event) -> bool:
         if self._verbose:
