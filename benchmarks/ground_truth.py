@@ -1,10 +1,12 @@
-"""How well does chaosctl see an outage whose true beginning and end are known?
+"""How well does chaosctl see an outage whose true beginning and end are known? And others, in the same run?
 
-    python benchmarks/ground_truth.py [--outages 25] [--rate 200] [--seed 1] [--json]
+    python benchmarks/ground_truth.py [--outages 200] [--rate 200] [--seed 1] [--no-vegeta] [--json]
 
-A server in a process of its own fails for 0.1, 0.25 and 1 s in five ways (refused, reset, hung, 5xx, wrong body), in a
-seeded order, while the prober sends its two streams. For each stream: how many outages were found, and by how much
-their durations are off. Also: the prober's own lag, and the processor time that it takes.
+A server in a process of its own fails for 0.1, 0.25, 1 and 5 s in five ways (refused, reset, hung, 5xx, wrong body), in
+a seeded order. Three ways of measuring look at it at once: chaosctl's prober with its two streams, vegeta (open loop, a
+Go module, built into the cache the first time), and uncorrected closed loops that ask every 2 s, and 5 times a second.
+For each: how many outages were found, and by how much their durations are off. Passes when chaosctl finds all of them,
+within one period in the median and within 20 ms at worst.
 """
 
 from __future__ import annotations
@@ -16,65 +18,126 @@ import platform
 import random
 import statistics
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.closed_loop import ClosedLoop
+from benchmarks.vegeta import Vegeta
 from chaosctl.chaos import events as e
+from chaosctl.chaos import outage
 from chaosctl.chaos.experiment import TrafficPlan
 from chaosctl.chaos.outage import Outage, percentile
-from chaosctl.chaos.requests import STREAMS
+from chaosctl.chaos.requests import STREAMS, Request
 from chaosctl.chaos.traffic import ProberProcess
-from tests.contract.chaos.driver import Heard, faulty_server
+from tests.contract.chaos.driver import FaultyServer, Heard, faulty_server
 from tests.contract.chaos.faulty_server import MODES
 
-LENGTHS = (0.1, 0.25, 1.0)
+LENGTHS = (0.1, 0.25, 1.0, 5.0)
 TIMEOUT = 0.5  # seconds; good time between two outages is longer, so that each hung request ends as its own outage's
+PAUSE = (0.7, 1.0)  # seconds of good time between two outages
+KEYS = ("users",)
+CLOSED = {"closed loop, every 2 s": 2.0, "closed loop, 5/s": 0.2}
+WORST_MS = 20.0
 Truth = list[tuple[str, float, float]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one way of measuring found. Errors of the durations in milliseconds, of those outages that were found."""
+
+    name: str
+    found: int
+    in_pieces: int  # an outage during which some request went well is several
+    false: int
+    median_error_ms: float | None
+    p95_error_ms: float | None
+    worst_error_ms: float | None
+    worst_kind: str
+    downtime_seconds: float  # of all that it found
+    requests: int
 
 
 def main() -> None:
     options = _options()
-    heard, truth = measure(options.outages, options.rate, options.seed)
+    scores, truth, prober = measure(options.outages, options.rate, options.seed, vegeta=not options.no_vegeta)
     report = {
         "machine": f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "load": os.getloadavg()[1],
         "rate": options.rate,
         "outages": len(truth),
+        "downtime_seconds": round(sum(end - begin for _, begin, end in truth), 3),
         "seed": options.seed,
-        "streams": {s: _errors(truth, heard.outages(s, options.rate)) for s in STREAMS},
-        "prober": _prober(heard),
+        "scores": [asdict(score) for score in scores],
+        "prober": prober,
     }
-    print(json.dumps(report, indent=2) if options.json else _text(report))
+    print(json.dumps(report, indent=2) if options.json else _text(report, scores))
+    sys.exit(not all(_good(score, len(truth), options.rate) for score in scores if score.name.startswith("chaosctl")))
+
+
+def _good(score: Score, outages: int, rate: float) -> bool:
+    median, worst = score.median_error_ms, score.worst_error_ms
+    return (
+        score.found == outages
+        and median is not None
+        and worst is not None
+        and median <= 1000 / rate
+        and worst <= WORST_MS
+    )
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--outages", type=int, default=25)
+    parser.add_argument("--outages", type=int, default=200)
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-vegeta", action="store_true", help="without Go")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 
-def measure(outages: int, rate: float, seed: int) -> tuple[Heard, Truth]:
-    """Let the server fail so many times; returns what was heard and what was true."""
-    chance, heard, truth = random.Random(seed), Heard(), []
-    schedule = [(MODES[n % len(MODES)], chance.choice(LENGTHS)) for n in range(outages)]
-    chance.shuffle(schedule)
-    with faulty_server() as server:
+def schedule(outages: int, seed: int) -> list[tuple[str, float, float]]:
+    """Way, length and the good time before it: every way with every length equally often, shuffled."""
+    chance = random.Random(seed)
+    made = [(MODES[n % len(MODES)], LENGTHS[n // len(MODES) % len(LENGTHS)]) for n in range(outages)]
+    chance.shuffle(made)
+    return [(mode, length, chance.uniform(*PAUSE)) for mode, length in made]
+
+
+def measure(outages: int, rate: float, seed: int, *, vegeta: bool) -> tuple[list[Score], Truth, dict[str, object]]:
+    """Let the server fail so many times under all eyes."""
+    wanted, heard = schedule(outages, seed), Heard()
+    lasts = sum(length + pause for _, length, pause in wanted) * 1.02 + 3
+    with faulty_server() as server, tempfile.TemporaryDirectory() as directory:
         url = f"http://127.0.0.1:{server.port}/probe/data"
-        prober = ProberProcess(TrafficPlan(url, rate, TIMEOUT, expected_keys=("users",)), heard.tell)
-        for mode, length in schedule:
-            time.sleep(0.3 + chance.random() * 0.2)
-            truth.append((mode, *server.fail(mode, length)))
-        time.sleep(0.3)
+        offset = time.time() - time.monotonic()
+        attack = Vegeta(url, rate, TIMEOUT, lasts, Path(directory)) if vegeta else None
+        loops = {name: ClosedLoop(url, interval, 5.0) for name, interval in CLOSED.items()}
+        prober = ProberProcess(TrafficPlan(url, rate, TIMEOUT, expected_keys=KEYS), heard.tell)
+        truth = _fail(server, wanted)
         prober.stop()
-    return heard, truth
+        seen = {f"chaosctl, {stream} connections": (heard.requests(stream), 1 / rate) for stream in STREAMS}
+        if attack is not None:
+            seen["vegeta"] = (attack.requests(KEYS, offset), 1 / rate)
+        seen |= {name: (loop.requests(), CLOSED[name]) for name, loop in loops.items()}
+    return [_score(name, truth, *found) for name, found in seen.items()], truth, _prober(heard)
 
 
-def _errors(truth: Truth, found: tuple[Outage, ...]) -> dict[str, object]:
-    """Errors of the durations in milliseconds. A request that goes well at its edge makes an outage come in pieces."""
+def _fail(server: FaultyServer, wanted: Sequence[tuple[str, float, float]]) -> Truth:
+    truth = []
+    for mode, length, pause in wanted:
+        time.sleep(pause)
+        truth.append((mode, *server.fail(mode, length)))
+    time.sleep(PAUSE[1])
+    return truth
+
+
+def _score(name: str, truth: Truth, requests: Sequence[Request], period: float) -> Score:
+    found = outage.outages(requests, period)
     matches = [[o for o in found if o.begin < end and o.end > begin] for _, begin, end in truth]
     pairs = [
         (kind, 1000 * abs(m[-1].end - m[0].begin - (end - begin)))
@@ -82,15 +145,22 @@ def _errors(truth: Truth, found: tuple[Outage, ...]) -> dict[str, object]:
         if m
     ]
     errors = sorted(error for _, error in pairs)
-    return {
-        "found": len(pairs),
-        "in_pieces": sum(len(m) > 1 for m in matches),
-        "false": len(found) - sum(len(m) for m in matches),
-        "median_error_ms": round(statistics.median(errors), 2),
-        "p95_error_ms": round(percentile(errors, 95), 2),
-        "worst_error_ms": round(errors[-1], 2),
-        "worst_kind": max(pairs, key=lambda pair: pair[1])[0],
-    }
+    return Score(
+        name=name,
+        found=len(pairs),
+        in_pieces=sum(len(m) > 1 for m in matches),
+        false=len(found) - len({o for m in matches for o in m}),
+        median_error_ms=round(statistics.median(errors), 2) if errors else None,
+        p95_error_ms=round(percentile(errors, 95), 2) if errors else None,
+        worst_error_ms=round(errors[-1], 2) if errors else None,
+        worst_kind=max(pairs, key=lambda pair: pair[1])[0] if pairs else "",
+        downtime_seconds=round(sum(_lasts(found)), 3),
+        requests=len(requests),
+    )
+
+
+def _lasts(found: Sequence[Outage]) -> list[float]:
+    return [o.seconds for o in found]
 
 
 def _prober(heard: Heard) -> dict[str, object]:
@@ -106,8 +176,28 @@ def _prober(heard: Heard) -> dict[str, object]:
     }
 
 
-def _text(report: dict[str, object]) -> str:
-    return "\n".join(f"{key}: {json.dumps(value)}" for key, value in report.items())
+def _text(report: dict[str, object], scores: Sequence[Score]) -> str:
+    best = scores[0].median_error_ms or 0.01
+    head = (
+        f"{report['machine']}, load {report['load']:.1f}\n"
+        f"{report['outages']} outages, {report['downtime_seconds']} s in all, {report['rate']:g} requests a second, "
+        f"seed {report['seed']}\n\n"
+        f"{'':<28}{'found':>7}{'pieces':>8}{'false':>7}{'median':>10}{'p95':>10}{'worst':>11}  {'worst kind':<11}"
+        f"{'downtime':>10}{'median / ours':>15}"
+    )
+    return "\n".join([head, *(_row(score, best) for score in scores), "", f"prober: {json.dumps(report['prober'])}"])
+
+
+def _row(s: Score, best: float) -> str:
+    errors = (s.median_error_ms, s.p95_error_ms, s.worst_error_ms)
+    shown = "".join(
+        f"{'-' if ms is None else f'{ms:.1f} ms':>{width}}" for ms, width in zip(errors, (10, 10, 11), strict=True)
+    )
+    ratio = "-" if s.median_error_ms is None else f"{s.median_error_ms / best:.1f}"
+    return (
+        f"{s.name:<28}{s.found:>7}{s.in_pieces:>8}{s.false:>7}{shown}  {s.worst_kind:<11}"
+        f"{s.downtime_seconds:>9.2f}s{ratio:>15}"
+    )
 
 
 if __name__ == "__main__":

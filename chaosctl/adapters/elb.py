@@ -36,6 +36,18 @@ class TargetHealth:
     description: str = ""
 
 
+@dataclass(frozen=True)
+class TargetGroup:
+    """How targets are checked and let go. Seconds; counts in a row."""
+
+    path: str
+    interval: float
+    timeout: float
+    healthy: int
+    unhealthy: int
+    deregistration_delay: float | None
+
+
 def all_load_balancers(aws: Aws) -> list[LoadBalancer]:
     """Every load balancer of the region."""
     found = aws.pages("elbv2", "describe_load_balancers", "LoadBalancers")
@@ -80,6 +92,28 @@ def target_health(aws: Aws, load_balancer: LoadBalancer) -> list[TargetHealth]:
         if error.not_found:
             return []
         raise
+
+
+def groups_behind(aws: Aws, load_balancer: LoadBalancer) -> list[TargetGroup]:
+    """The target groups of a load balancer."""
+    return [
+        TargetGroup(
+            path=group.get("HealthCheckPath", ""),
+            interval=float(group["HealthCheckIntervalSeconds"]),
+            timeout=float(group["HealthCheckTimeoutSeconds"]),
+            healthy=group["HealthyThresholdCount"],
+            unhealthy=group["UnhealthyThresholdCount"],
+            deregistration_delay=_deregistration_delay(aws, group["TargetGroupArn"]),
+        )
+        for group in aws.pages("elbv2", "describe_target_groups", "TargetGroups", LoadBalancerArn=load_balancer.arn)
+    ]
+
+
+def _deregistration_delay(aws: Aws, group: str) -> float | None:
+    answer = aws.call("elbv2", "describe_target_group_attributes", TargetGroupArn=group)
+    found = {attribute["Key"]: attribute["Value"] for attribute in answer["Attributes"]}
+    seconds = found.get("deregistration_delay.timeout_seconds")
+    return None if seconds is None else float(seconds)
 
 
 def _health(aws: Aws, group: str) -> Iterator[TargetHealth]:

@@ -213,7 +213,14 @@ def ready(pods: Iterable[Pod], place: Place) -> list[Pod]:
 
 @dataclass(frozen=True)
 class PodState:
-    """What the journal keeps of a pod at one moment. `ready` also means not ending."""
+    """What the journal keeps of a pod at one moment. `ready` also means not ending.
+
+    phase      as the API says it: Pending, Running, Succeeded, Failed
+    restarts   of all its containers together
+    trouble    why it is not ready, in a few words
+    contained  all containers are ready; then only a readiness gate can keep the pod from being ready
+    gates      condition types of its readiness gates
+    """
 
     uid: str
     name: str
@@ -222,14 +229,31 @@ class PodState:
     owner_uid: str
     ready: bool
     deleting: bool
-    namespace: str = ""
+    phase: str = ""
     restarts: int = 0
+    trouble: str = ""
+    contained: bool = False
+    gates: tuple[str, ...] = ()
+    namespace: str = ""
 
     @classmethod
     def of(cls, pod: Pod) -> PodState:
         """From the adapter's pod."""
-        ready = pod.ready and not pod.deleting
-        return cls(pod.uid, pod.name, pod.node, pod.ip, pod.owner_uid, ready, pod.deleting, pod.namespace, pod.restarts)
+        return cls(
+            pod.uid,
+            pod.name,
+            pod.node,
+            pod.ip,
+            pod.owner_uid,
+            ready=pod.ready and not pod.deleting,
+            deleting=pod.deleting,
+            phase=pod.phase,
+            restarts=pod.restarts,
+            trouble="" if pod.ready else pod.trouble,
+            contained=bool(pod.containers) and all(c.ready for c in pod.containers),
+            gates=pod.gates,
+            namespace=pod.namespace,
+        )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from chaosctl.chaos.cluster import PodState, TargetState
 from chaosctl.chaos.experiment import Experiment
 from chaosctl.chaos.requests import Request
+from chaosctl.chaos.settings import AppSettings
 from chaosctl.events import Event
 
 
@@ -34,6 +35,27 @@ class PhaseStarted(ChaosEvent):
     """gate, inject, observe, recover or verify."""
 
     phase: str
+
+
+@dataclass(frozen=True)
+class SettingsSeen(ChaosEvent):
+    """How the app was set up to survive when the run began."""
+
+    settings: AppSettings
+
+
+@dataclass(frozen=True)
+class RepeatedBy(ChaosEvent):
+    """The command line that does the same again."""
+
+    command: str
+
+
+@dataclass(frozen=True)
+class ClockSeen(ChaosEvent):
+    """The wall clock at the same moment as `at`: when their difference changes, the machine slept or was set."""
+
+    wall: float
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ class Record:
         self.recovery = Recovery(experiment.plan)
         self.requests: dict[str, list[Request]] = {NEW: [], REUSED: [], CONTROL: []}
         self.phases: dict[str, float] = {}
+        self.clock_step = 0.0  # seconds by which the wall clock left the monotonic one, at the worst
+        self._clock_offset: float | None = None
         self.traffic_began: float | None = None
         self.traffic_ended: e.TrafficEnded | None = None
         self.traffic_lost = ""
@@ -53,6 +55,13 @@ class Record:
         self.phases[event.phase] = event.at
         if event.phase == "inject":
             self.recovery.begin()
+
+    def clock(self, event: e.ClockSeen) -> None:
+        """Both clocks were looked at."""
+        offset = event.wall - event.at
+        if self._clock_offset is None:
+            self._clock_offset = offset
+        self.clock_step = max(self.clock_step, offset - self._clock_offset, key=abs)
 
     def seen(self, event: e.RequestsSeen) -> None:
         """Requests ended."""
@@ -112,6 +121,7 @@ def _targets(record: Record, event: e.TargetsSeen) -> None:
 
 _HANDLERS: dict[type[e.ChaosEvent], Callable[[Record, Any], None]] = {
     e.PhaseStarted: Record.phase,
+    e.ClockSeen: Record.clock,
     e.PodSeen: lambda record, event: record.recovery.pod(event.at, event.change, event.pod),
     e.WatchBroken: Record.broken,
     e.WatchRestored: _set("watch_broken", lambda _: ""),

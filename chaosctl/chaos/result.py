@@ -16,6 +16,7 @@ from chaosctl.chaos.requests import CONTROL, NEW, REUSED, STREAMS, UNSENT, Total
 from chaosctl.chaos.verdict import Facts, Verdict, judge
 
 MAX_LAG = 25.0  # milliseconds: the prober's own delay, 99th percentile, beyond which its figures mean nothing
+MAX_STEP = 1.0  # seconds between wall and monotonic clock, beyond which the machine slept, or its clock was set
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def _evidence(victim: Victim, left: Mapping[str, PodState], recovery: Recovery) 
 
 def _invalid(record: Record, clocks: Clocks) -> list[str]:
     """Why these measurements cannot be trusted. An aborted run's need not be whole."""
-    wrong = [*_prober_trouble(record), *_tester_trouble(record)]
+    wrong = [*_prober_trouble(record), *_tester_trouble(record), *_clock_trouble(record)]
     if record.recovery.killed and record.verified is None:
         wrong.append(f"the end state could not be read from the cluster: {record.not_verified or 'nobody looked'}")
     if record.targets_seen and record.targets_unknown:
@@ -228,6 +229,13 @@ def _tester(record: Record) -> Tester | None:
         control_requests=len(record.requests[CONTROL]),
         control_failures=sum(not r.ok for r in record.requests[CONTROL]),
     )
+
+
+def _clock_trouble(record: Record) -> list[str]:
+    """While a machine sleeps its monotonic clock stands still: outages meanwhile were seen by nobody."""
+    if abs(record.clock_step) <= MAX_STEP:
+        return []
+    return [f"the clock of this machine was stepped by {record.clock_step:.1f} s, or it slept"]
 
 
 def _unrecovered(record: Record, clocks: Clocks) -> list[str]:

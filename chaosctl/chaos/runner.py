@@ -26,6 +26,7 @@ from chaosctl.chaos.probes.targets import TargetPoll
 from chaosctl.chaos.probes.watch import WatchHealth
 from chaosctl.chaos.record import Record
 from chaosctl.chaos.result import Result, conclude
+from chaosctl.chaos.settings import AppSettings
 from chaosctl.chaos.traffic import StartTraffic
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.errors import ChaosctlError, Refused
@@ -45,6 +46,8 @@ class World:
 
     targets    None when there is no load balancer to ask (target `context`)
     interrupt  set by Ctrl-C or SIGTERM, at any time
+    settings   how the app is set up, for the advisor; None when that is not known
+    repeat     the command line that does the same again, for the report
     """
 
     cluster: Cluster
@@ -53,6 +56,8 @@ class World:
     undo: UndoLog
     interrupt: threading.Event
     emit: Emit
+    settings: AppSettings | None = None
+    repeat: str = ""
 
 
 class Log:
@@ -112,6 +117,10 @@ class Run:
         """All phases."""
         now = time.monotonic()
         self._log.tell(e.ExperimentStarted(now, time.time(), chaosctl.__version__, self._experiment))
+        if self._world.settings is not None:
+            self._log.tell(e.SettingsSeen(now, self._world.settings))
+        if self._world.repeat:
+            self._log.tell(e.RepeatedBy(now, self._world.repeat))
         with ExitStack() as probes:
             try:
                 self._gate(probes)
@@ -131,6 +140,7 @@ class Run:
     def _enter(self, phase: str) -> None:
         self._phase = phase
         self._log.tell(e.PhaseStarted(time.monotonic(), phase))
+        self._log.tell(e.ClockSeen(time.monotonic(), time.time()))
 
     def _gate(self, probes: ExitStack) -> None:
         """Wait for the steady state, and check that the plan still holds in it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import contextlib
 import json
 import secrets
 import signal
@@ -11,19 +11,20 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from chaosctl.adapters import elb
 from chaosctl.adapters.instances import Instances
-from chaosctl.adapters.kube import INGRESSES, Kube
+from chaosctl.adapters.kube import INGRESSES, PODS, Kube
 from chaosctl.chaos import campaign, runner
 from chaosctl.chaos import plan as plans
 from chaosctl.chaos import scenario as scenarios
+from chaosctl.chaos.advisor import Advice
 from chaosctl.chaos.cluster import Cluster, KubeCluster, Place, Targets, TargetState
 from chaosctl.chaos.experiment import Aim, Budgets, Experiment, FaultPlan, Mode, Timing, TrafficPlan
 from chaosctl.chaos.faults import FAULTS
@@ -31,16 +32,21 @@ from chaosctl.chaos.faults import SINGLE as FAULTS_TO_NAME
 from chaosctl.chaos.faults.fault import Fault
 from chaosctl.chaos.result import Result
 from chaosctl.chaos.scenario import Step
+from chaosctl.chaos.settings import AppSettings, HealthCheck
 from chaosctl.chaos.traffic import ProberProcess
 from chaosctl.chaos.undo import UndoLog
+from chaosctl.cli import chaos_report
 from chaosctl.cli import chaos_view as view
-from chaosctl.cli.command import command
+from chaosctl.cli.chaos_report import Files, HtmlFile, JunitFile, PrometheusFile
+from chaosctl.cli.command import CONTEXT, command
 from chaosctl.cli.session import Session
 from chaosctl.config import ChaosSettings
-from chaosctl.errors import PreconditionFailed, Refused, UsageProblem
+from chaosctl.errors import ChaosctlError, PreconditionFailed, Refused, UsageProblem
 from chaosctl.events import Emit, Event, StandInUsed
-from chaosctl.events import Step as Step_
-from chaosctl.report.journal import NAME, Journal
+from chaosctl.events import Step as Said
+from chaosctl.report import runs as journals
+from chaosctl.report.journal import Journal
+from chaosctl.report.runs import Told
 from chaosctl.stages import entrance
 from chaosctl.stages.access import Access
 from chaosctl.stages.smoke import ROUTES
@@ -51,7 +57,7 @@ ROUTE = "/probe/data"  # the backend's own work, as far as users see it; not a h
 GIVE_UP_AFTER = 60.0  # seconds beyond the recovery budget: late is not the same as never
 
 
-app = typer.Typer()
+app = typer.Typer(context_settings=CONTEXT)
 
 
 @command
@@ -105,6 +111,9 @@ def chaos(
         float | None, typer.Option("--budget-recovery", min=0.1, help="Seconds that each recovery clock may show.")
     ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Put back what an earlier run left behind.")] = False,
+    html: HtmlFile = None,
+    junit: JunitFile = None,
+    prometheus: PrometheusFile = None,
 ) -> Report:
     """Break it under live traffic: does it stay within its budget, and recover?
 
@@ -137,7 +146,8 @@ def chaos(
         fault=fault or "pod-kill",
         options=_options(option or []),
     )
-    return _carried_out(Chaos(session, settings, url), (Step(aim.fault, aim, {}),), plan, dry_run)
+    files = Files(html, junit, prometheus)
+    return _carried_out(Chaos(session, settings, url), (Step(aim.fault, aim, {}),), plan, dry_run, files)
 
 
 @command
@@ -161,8 +171,14 @@ def run(
     url: Annotated[
         str | None, typer.Option("--url", metavar="URL", help="Send the traffic here instead of to the app's own.")
     ] = None,
+    html: HtmlFile = None,
+    junit: JunitFile = None,
+    prometheus: PrometheusFile = None,
 ) -> Report:
-    """Carry out a scenario: its faults in order or at once, each judged by itself; the worst verdict counts."""
+    """Carry out a scenario: its faults in order or at once, each judged by itself; the worst verdict counts.
+
+    Reports are written for each step; of several steps, each adds its number and fault to the file's name.
+    """
     scenario = scenarios.load(file)
     given = {"rate": scenario.rate, "observe_seconds": scenario.observe}
     if scenario.steady is not None:
@@ -170,7 +186,7 @@ def run(
     settings = session.settings.chaos.model_copy(update={k: v for k, v in given.items() if v is not None})
     chosen = scenario.seed if seed is None and scenario.seed is not None else _seed(seed)
     steps = scenarios.steps(scenario, chosen, consent=yes_really, ignore_pdb=ignore_pdb)
-    return _carried_out(Chaos(session, settings, url), steps, plan, dry_run)
+    return _carried_out(Chaos(session, settings, url), steps, plan, dry_run, Files(html, junit, prometheus))
 
 
 @command
@@ -188,33 +204,6 @@ def schema(session: Session) -> Report:
     return Report(found, (json.dumps(found, indent=2),))
 
 
-def _root(ctx: typer.Context, **options: Any) -> None:
-    """See `chaos`. Options stand after the subcommand; before it they would mean nothing."""
-    if ctx.invoked_subcommand is None:
-        chaos(**options)
-        return
-    sources = {name: ctx.get_parameter_source(name) for name in options}
-    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    if given:
-        raise UsageProblem(
-            f"options stand before `{ctx.invoked_subcommand}`",
-            code="USAGE",
-            why=", ".join(given),
-            remedy=f"put them after it: chaosctl chaos {ctx.invoked_subcommand} ...",
-        )
-
-
-_own = inspect.signature(chaos)
-_context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-_root.__signature__ = _own.replace(parameters=[_context, *_own.parameters.values()])  # type: ignore[attr-defined]
-_root.__annotations__ = {p.name: p.annotation for p in _root.__signature__.parameters.values()}  # type: ignore[attr-defined]
-_root.__doc__ = chaos.__doc__
-app.callback(invoke_without_command=True)(_root)
-app.command("run")(run)
-app.command("list")(list_)
-app.command("schema")(schema)
-
-
 def _seed(given: int | None) -> int:
     return secrets.randbelow(2**32) if given is None else given
 
@@ -228,10 +217,10 @@ def _options(pairs: list[str]) -> dict[str, str]:
     return made
 
 
-def _carried_out(chaos_of: Chaos, steps: Sequence[Step], plan: Path | None, dry_run: bool) -> Report:
+def _carried_out(chaos_of: Chaos, steps: Sequence[Step], plan: Path | None, dry_run: bool, files: Files) -> Report:
     if dry_run:
         return view.all_planned(chaos_of.plans(steps, plan), [step.title for step in steps])
-    return chaos_of.run(steps, plan)
+    return chaos_of.run(steps, plan, files)
 
 
 def _check_words(
@@ -278,7 +267,7 @@ class Chaos:
         self._access = Access(self._context)
         cloud = Instances(self._access.aws) if self._context.target.aws_env else None
         self._cluster = KubeCluster(self._access.kube, cloud)
-        self._directory = self._context.workdir / "chaos"
+        self._directory = chaos_report.directory_of(self._context.workdir)
         self._undo_log = UndoLog(self._directory / "undo")
 
     def plans(self, steps: Sequence[Step], file: Path | None) -> list[FaultPlan]:
@@ -308,7 +297,7 @@ class Chaos:
         plan = known[number]
         plans.verify_place(plan, place)
         if replaced & {victim.uid for victim in plan.victims}:
-            self._session.emit(Step_(f"{step.title}: earlier steps replaced its victims, so the seed chooses again"))
+            self._session.emit(Said(f"{step.title}: earlier steps replaced its victims, so the seed chooses again"))
             return FAULTS[plan.fault].plan(replace(step.aim, seed=plan.seed), place, self._cluster)
         FAULTS[plan.fault].verify(plan, campaign.aim_of(plan, step.aim), self._cluster)
         return plan
@@ -332,8 +321,8 @@ class Chaos:
         with self._session.lock():
             return view.undone(runner.put_back_leftovers(self._world(None, threading.Event(), self._session.emit)))
 
-    def run(self, steps: Sequence[Step], file: Path | None) -> Report:
-        """Do it, watch it, judge it."""
+    def run(self, steps: Sequence[Step], file: Path | None, files: Files) -> Report:
+        """Do it, watch it, judge it, and write the reports that are wanted."""
         with self._session.lock(), _interruptions() as interrupt:
             for stand_in in self._context.target.stand_ins:
                 self._session.emit(StandInUsed(stand_in.what, stand_in.real))
@@ -341,24 +330,42 @@ class Chaos:
             known = self._known(steps, file)
             directory = self._directory / time.strftime("%Y%m%d-%H%M%S")
 
-            def act(number: int, step: Step, plan: FaultPlan) -> Result:
-                here = directory if len(steps) == 1 else directory / f"{number + 1:02}-{plan.fault}"
-                if len(steps) > 1:
-                    self._session.emit(Step_(f"step {number + 1} of {len(steps)}: {FAULTS[plan.fault].describe(plan)}"))
-                with Journal(here) as journal:
-                    emit = _both(journal.emit, self._session.emit)
-                    return runner.run(self._experiment(step, plan), self._world(self._targets(), interrupt, emit))
-
             def planned(number: int, step: Step, replaced: frozenset[str]) -> FaultPlan:
                 return self._plan(number, step, known, replaced)
 
             if len(steps) == 1:
                 plan = planned(0, steps[0], frozenset())
                 step = replace(steps[0], aim=campaign.aim_of(plan, steps[0].aim) if known else steps[0].aim)
-                result = act(0, step, plan)
-                return view.concluded(result, directory / NAME, view.repeat(step.aim, sys.argv[2:]))
+                told = self._carry_out(step, plan, directory, _repeat(step, 0), interrupt)
+                report = view.concluded(told.result, told.journal, told.line.repeat, told.advice)
+                return chaos_report.with_files(report, files.write(told), keep=True)
+
+            advice: dict[int, Sequence[Advice]] = {}
+            written: list[Path] = []
+
+            def act(number: int, step: Step, plan: FaultPlan) -> Result:
+                self._session.emit(Said(f"step {number + 1} of {len(steps)}: {FAULTS[plan.fault].describe(plan)}"))
+                name = f"{number + 1:02}-{plan.fault}"
+                told = self._carry_out(step, plan, directory / name, _repeat(step, number), interrupt)
+                advice[number] = told.advice
+                written.extend(files.of_step(name).write(told))
+                return told.result
+
             outcomes = campaign.run(steps, planned, act)
-            return view.all_concluded(outcomes, steps, directory)
+            report = view.all_concluded(outcomes, steps, directory, advice)
+            return chaos_report.with_files(report, written, keep=True)
+
+    def _carry_out(self, step: Step, plan: FaultPlan, directory: Path, repeat: str, interrupt: threading.Event) -> Told:
+        """One run with its journal, which alone says what came of it."""
+        experiment = self._experiment(step, plan)
+        with Journal(directory) as journal:
+            world = replace(
+                self._world(self._targets(), interrupt, _both(journal.emit, self._session.emit)),
+                settings=self._app_settings(plan.place),
+                repeat=repeat,
+            )
+            runner.run(experiment, world)
+        return journals.read(journal.path)
 
     def _experiment(self, step: Step, plan: FaultPlan) -> Experiment:
         settings = self._settings
@@ -398,6 +405,22 @@ class Chaos:
         balancer = _balancer(self._access, self._access.kube, settings.namespace, settings.release)
         return lambda: [TargetState(t.id, t.port, t.state, t.reason) for t in elb.target_health(aws, balancer)]
 
+    def _app_settings(self, place: Place) -> AppSettings | None:
+        """For the advisor, which does without what cannot be read."""
+        with contextlib.suppress(ChaosctlError):
+            pods = self._access.kube.list(PODS, place.namespace, labels=place.selector)
+            if pods:
+                return AppSettings.of(pods[0], len(pods), self._health_check())
+        return None
+
+    def _health_check(self) -> HealthCheck | None:
+        if not self._context.target.aws_env:
+            return None
+        settings, aws = self._session.settings, self._access.aws
+        balancer = _balancer(self._access, self._access.kube, settings.namespace, settings.release)
+        groups = elb.groups_behind(aws, balancer)
+        return HealthCheck(**asdict(groups[0])) if groups else None
+
 
 def _balancer(access: Access, kube: Kube, namespace: str, release: str) -> elb.LoadBalancer:
     ingress = kube.get(INGRESSES, release, namespace)
@@ -410,6 +433,10 @@ def _balancer(access: Access, kube: Kube, namespace: str, release: str) -> elb.L
             remedy="run `chaosctl app`, or `chaosctl up` for everything",
         )
     return found.balancer
+
+
+def _repeat(step: Step, number: int) -> str:
+    return view.repeat(step.aim, sys.argv[2:], number)
 
 
 def _reason(fault: Fault, cluster: Cluster, place: Place) -> str:
@@ -440,9 +467,14 @@ def _valid(url: str) -> str:
 
 
 def _both(journal: Emit, display: Emit) -> Emit:
+    """To the journal, and to the display: as it is, for the panel, and in words."""
+
     def emit(event: Event) -> None:
         journal(event)
-        display(view.narrated(event))
+        display(event)
+        words = view.narrated(event)
+        if words is not event:
+            display(words)
 
     return emit
 
@@ -463,3 +495,11 @@ def _interruptions() -> Iterator[threading.Event]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+app.callback(invoke_without_command=True)(chaos)
+app.command("run")(run)
+app.command("list")(list_)
+app.command("schema")(schema)
+app.command("report")(chaos_report.report)
+app.command("runs")(chaos_report.runs)

@@ -10,6 +10,7 @@ from typing import Any
 
 from chaosctl.chaos import events as e
 from chaosctl.chaos import plan as plans
+from chaosctl.chaos.advisor import Advice
 from chaosctl.chaos.campaign import Outcome, worst
 from chaosctl.chaos.experiment import Aim, Budgets, FaultPlan, Mode
 from chaosctl.chaos.faults.fault import Fault
@@ -113,8 +114,10 @@ def _here(reason: str, reachable: bool) -> str:
     return (f"no: {reason}" if reason else "yes") if reachable else "no cluster to ask"
 
 
-def all_concluded(outcomes: Sequence[Outcome], steps: Sequence[Step], directory: Path) -> Report:
-    """The result of a scenario: the worst verdict, and a table with a row for each step."""
+def all_concluded(
+    outcomes: Sequence[Outcome], steps: Sequence[Step], directory: Path, advice: Mapping[int, Sequence[Advice]]
+) -> Report:
+    """The result of a scenario: the worst verdict, a table with a row for each step, and advice by step (from 0)."""
     verdict = worst(outcomes)
     rows = [_outcome(number, outcome) for number, outcome in enumerate(outcomes, 1)]
     rows += [
@@ -127,14 +130,19 @@ def all_concluded(outcomes: Sequence[Outcome], steps: Sequence[Step], directory:
         "verdict": verdict.value,
         "meaning": verdict.words,
         "exit_status": int(verdict.status),
-        "steps": [_plain_outcome(o) for o in outcomes],
+        "steps": [_plain_outcome(o, advice.get(n, ())) for n, o in enumerate(outcomes)],
         "not_reached": [step.title for step in steps[len(outcomes) :]],
         "journal": str(directory),
     }
     head = f"{verdict.value}: the worst of {len(outcomes)} steps. {verdict.words[0].upper()}{verdict.words[1:]}."
     return Report(
         data,
-        ("\n".join([head, *wrong]), Table(columns, rows), f"Journals: {directory}"),
+        (
+            "\n".join([head, *wrong]),
+            Table(columns, rows),
+            *(f"Step {n + 1}, {steps[n].title}. {_advice(found)}" for n, found in advice.items() if found),
+            f"Journals: {directory}; `chaosctl chaos runs` lists them by step",
+        ),
         verdict.status,
     )
 
@@ -154,10 +162,10 @@ def _outcome(number: int, outcome: Outcome) -> tuple[str, ...]:
     return (str(number), outcome.step.title, outcome.verdict.value, *figures, *clocks)
 
 
-def _plain_outcome(outcome: Outcome) -> dict[str, Any]:
+def _plain_outcome(outcome: Outcome, advice: Sequence[Advice]) -> dict[str, Any]:
     if outcome.result is None:
         return {"step": outcome.step.title, "verdict": outcome.verdict.value, "reasons": _whys(outcome)}
-    return {"step": outcome.step.title, **outcome.result.plain()}
+    return {"step": outcome.step.title, **outcome.result.plain(), "advice": [_advised(a) for a in advice]}
 
 
 def undone(lines: Sequence[str]) -> Report:
@@ -166,14 +174,16 @@ def undone(lines: Sequence[str]) -> Report:
     return Report({"undone": list(lines)}, (text,))
 
 
-def concluded(result: Result, journal: Path, again: str) -> Report:
-    """The result of a run; `again` is the command that repeats it."""
-    data = {**result.plain(), "repeat": again, "journal": str(journal)}
+def concluded(result: Result, journal: Path, again: str, advice: Sequence[Advice] = ()) -> Report:
+    """The result of a run; `again` is the command that repeats it, `advice` says why requests failed."""
+    data = {**result.plain(), "advice": [_advised(a) for a in advice], "repeat": again, "journal": str(journal)}
     blocks: list[str | Table] = [_verdict(result)]
     if result.streams:
         blocks += [_traffic(result), _recovery(result.clocks, result.experiment.budgets)]
     if result.kills and result.verdict.name not in ("NOT_STEADY", "REFUSED"):
         blocks.append(_killed(result.kills))
+    if advice:
+        blocks.append(_advice(advice))
     blocks.append(_foot(result, journal, again))
     return Report(data, tuple(blocks), result.verdict.status)
 
@@ -214,7 +224,7 @@ def _recovery(clocks: Clocks, budgets: Budgets) -> Table:
     rows = []
     for name, seconds in asdict(clocks).items():
         shown = "not measured" if seconds is None else f"{seconds:.2f} s"
-        rows.append((_CLOCKS[name], shown, f"<= {budgets.recovery_seconds:g} s"))
+        rows.append((_CLOCKS[name], shown, f"<= {budgets.of_clock(name):g} s"))
     return Table(("recovery clock", "after the fault", "allowed"), rows, "Recovery, from the acknowledged kill")
 
 
@@ -232,6 +242,18 @@ def _killed(kills: Sequence[Kill]) -> Table:
     return Table(("victim", "UID", "", "replacement", "UID"), rows)
 
 
+def _advised(advice: Advice) -> dict[str, Any]:
+    return {**asdict(advice), "cause": advice.cause.name, "title": advice.title}
+
+
+def _advice(advice: Sequence[Advice]) -> str:
+    lines = ["Why requests failed"]
+    for a in advice:
+        lines += [f"  - {a.requests} ({a.outcomes}): {a.title}", f"    {a.because}"]
+        lines += [f"    smallest safe setting: {a.setting}"] if a.setting else []
+    return "\n".join(lines)
+
+
 def _foot(result: Result, journal: Path, again: str) -> str:
     tester = result.tester
     lines = [f"Seed {result.experiment.aim.seed}; the same choice among the same pods: {again}"]
@@ -244,11 +266,14 @@ def _foot(result: Result, journal: Path, again: str) -> str:
     return "\n".join([*lines, f"Journal: {journal}"])
 
 
-def repeat(aim: Aim, words: Sequence[str]) -> str:
+def repeat(aim: Aim, words: Sequence[str], number: int = 0) -> str:
     """The command line that chooses and kills in the same way.
 
     `words` are those given after `chaosctl chaos`. A plan names pods that are dead now, so its choice is spelt out.
+    Of a scenario all is repeated: its step `number` (from 0) chose by the scenario's seed and this number together.
     """
+    if words[:1] == ["run"]:
+        return shlex.join(["chaosctl", "chaos", *_without(words, "--plan", "--seed"), "--seed", str(aim.seed - number)])
     if any(word.startswith("--plan") for word in words):
         words = [*_what(aim), "--count", str(aim.count), *_flags(aim), *_without_plan(words)]
     seed = [] if any(word.startswith("--seed") for word in words) else ["--seed", str(aim.seed)]
@@ -267,9 +292,14 @@ def _what(aim: Aim) -> list[str]:
 
 def _without_plan(words: Sequence[str]) -> list[str]:
     """The words beside those that the plan decides, which are spelt out."""
-    kept = [w for w, before in zip(words, ["", *words], strict=False) if before != "--plan"]
-    spelt_out = ("--plan", "--kill-pods", "--force", "--evict", "--yes-really", "--ignore-pdb")
-    return [w for w in kept if not w.startswith(spelt_out)]
+    spelt_out = ("--kill-pods", "--force", "--evict", "--yes-really", "--ignore-pdb")
+    return [w for w in _without(words, "--plan") if not w.startswith(spelt_out)]
+
+
+def _without(words: Sequence[str], *options: str) -> list[str]:
+    """The words without these options and their values."""
+    kept = [w for w, before in zip(words, ["", *words], strict=False) if before not in options]
+    return [w for w in kept if w.partition("=")[0] not in options]
 
 
 def _flags(aim: Aim) -> list[str]:

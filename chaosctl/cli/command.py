@@ -8,14 +8,17 @@ def url(session: Session, wait: Annotated[bool, typer.Option(help="...")] = Fals
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from chaosctl.errors import ChaosctlError, ExitStatus
+from chaosctl.errors import ChaosctlError, ExitStatus, UsageProblem
+
+CALLED = "called"  # the parameter by which typer tells how it was called
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,10 @@ def command(function: Callable[..., Any]) -> Callable[..., None]:
     common_hints = get_type_hints(Common, include_extras=True)
 
     def run(**options: Any) -> None:
+        called = options.pop(CALLED)
+        if called.invoked_subcommand is not None:  # a group that is a command itself
+            _refuse_options(called, options)
+            return
         from chaosctl.cli.session import Session
 
         common = Common(**{f.name: options.pop(f.name) for f in fields(Common)})
@@ -62,7 +69,21 @@ def command(function: Callable[..., Any]) -> Callable[..., None]:
         inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=common_hints[f.name])
         for f in fields(Common)
     ]
+    parameters.append(inspect.Parameter(CALLED, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context))
     run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
+
+
+def _refuse_options(called: typer.Context, options: Iterable[str]) -> None:
+    """Options stand after the subcommand; before it they would mean nothing."""
+    sources = {name: called.get_parameter_source(name) for name in options}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        raise UsageProblem(
+            f"options stand before `{called.invoked_subcommand}`",
+            code="USAGE",
+            why=", ".join(given),
+            remedy=f"put them after it: chaosctl {called.info_name} {called.invoked_subcommand} ...",
+        )

@@ -9,6 +9,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from chaosctl.cli.command import CONTEXT
+
 # name -> the line that `chaosctl --help` shows; each is the module chaosctl.cli.NAME
 COMMANDS = {
     "up": "Deploy everything: infra, kubeconfig, controller, app, smoke.",
@@ -28,7 +30,6 @@ COMMANDS = {
     "token": "Print a token for the cluster (kubectl runs this).",
     "version": "Print the version.",
 }
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 class _Commands(MutableMapping[str, Any]):

@@ -29,13 +29,17 @@ def summarize(lines: Iterable[bytes]) -> Result:
     Raises UsageProblem (CHAOS-NO-JOURNAL) when it does not begin as a journal does.
     """
     events = decode(lines)
-    started = next(events, None)
-    if not isinstance(started, e.ExperimentStarted):
-        raise _no_journal("its first line does not start an experiment")
-    record = Record(started.experiment)
+    record = Record(started(next(events, None)).experiment)
     for event in events:
         record.add(event)
     return conclude(record)
+
+
+def started(first: e.ChaosEvent | None) -> e.ExperimentStarted:
+    """The event that a journal begins with. Raises UsageProblem (CHAOS-NO-JOURNAL) when it is another one."""
+    if not isinstance(first, e.ExperimentStarted):
+        raise _no_journal("its first line does not start an experiment")
+    return first
 
 
 def decode(lines: Iterable[bytes]) -> Iterator[e.ChaosEvent]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from chaosctl.events import (
     Event,
@@ -21,6 +21,9 @@ from chaosctl.events import (
     Waiting,
     Warned,
 )
+
+if TYPE_CHECKING:
+    from chaosctl.ui.panel import Panel
 
 INCAPABLE = ("", "dumb", "unknown")  # values of TERM whose terminals cannot move their cursor
 SILENT_SECONDS = 3.5  # in plain lines, waiting is mentioned when nothing else was said for so long
@@ -51,6 +54,26 @@ def open_live(stream: TextIO, *, verbose: int = 0, environment: Mapping[str, str
     return Lines(stream, verbose=verbose)
 
 
+class Chaos:
+    """The panel of the chaos run that is under way, if one is; chaos is imported only then."""
+
+    def __init__(self) -> None:
+        self.panel: Panel | None = None
+
+    def take(self, event: Event) -> bool:
+        """Pass an event of a run on; False for other events."""
+        if type(event).__module__ != "chaosctl.chaos.events":
+            return False
+        from chaosctl.chaos.events import ChaosEvent
+        from chaosctl.ui.panel import panel_of
+
+        assert isinstance(event, ChaosEvent)
+        self.panel = panel_of(event) or self.panel
+        if self.panel is not None:
+            self.panel.add(event)
+        return True
+
+
 class Lines:
     """One line per event, with the seconds since the beginning."""
 
@@ -63,6 +86,7 @@ class Lines:
         self._over = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="plain lines", daemon=True)
         self._lock = threading.Lock()
+        self._chaos = Chaos()
 
     def emit(self, event: Event) -> None:
         """Print the event unless the same was said a moment ago."""
@@ -71,7 +95,7 @@ class Lines:
                 return
             if isinstance(event, StageStarted):
                 self._at = (event.stage, self._clock())
-            self._print(line_of(event))
+            self._print(self._of_chaos() if self._chaos.take(event) else line_of(event))
 
     def _print(self, text: str) -> None:
         if text:
@@ -86,6 +110,9 @@ class Lines:
                 if self._clock() - self._last_line >= SILENT_SECONDS + 1.1:
                     stage, since = self._at
                     self._print(f"{stage} goes on, {duration(self._clock() - since)}" if stage else "still at it")
+
+    def _of_chaos(self) -> str:
+        return self._chaos.panel.said() if self._chaos.panel else ""
 
     def _repeats(self, event: Event) -> bool:
         if self._verbose:

@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from chaosctl.events import Event, ResourceProgress, StageFinished, StageStarted, Transfer, Waiting, Warned
-from chaosctl.ui.live import duration, line_of, transfer_line
+from chaosctl.ui.live import Chaos, duration, line_of, transfer_line
 
 SHOWN = 6  # running resources that are listed; of the rest only the number
 STALE_SECONDS = 6.0  # something that waits says so every 4 s; older lines are over
@@ -31,6 +31,7 @@ class Terminal:
         self._done = 0
         self._waiting: dict[str, tuple[Waiting, float]] = {}
         self._transfers: dict[str, Transfer] = {}
+        self._chaos = Chaos()
         self._live = RichLive(get_renderable=self._bottom, console=self._console, refresh_per_second=5, transient=True)
 
     def __enter__(self) -> Terminal:
@@ -50,6 +51,8 @@ class Terminal:
             self._console.print(text)
 
     def _take(self, event: Event) -> Text | None:
+        if self._chaos.take(event):
+            return None
         if isinstance(event, ResourceProgress):
             return self._resource(event)
         if isinstance(event, Waiting):
@@ -99,9 +102,14 @@ class Terminal:
                 lines.append(Spinner("dots", text=Text(f"{text}  {duration(now - since)}")))
             lines += [Text(f"    {transfer_line(t)}") for t in self._transfers.values()]
             lines += self._resources(now)
+            lines += self._panel()
             fresh = (w for w, at in self._waiting.values() if now - at < STALE_SECONDS)
             lines += [Text(f"    {line_of(w)}", style="dim", overflow="ellipsis", no_wrap=True) for w in fresh]
             return Group(*lines)
+
+    def _panel(self) -> list[RenderableType]:
+        lines = self._chaos.panel.lines() if self._chaos.panel else []
+        return [Text.assemble(*line, overflow="ellipsis", no_wrap=True) for line in lines]
 
     def _resources(self, now: float) -> list[RenderableType]:
         if not self._running:

@@ -30,7 +30,7 @@ def test_what_is_not_there_is_refused_at_once(lab: Lab, service: str, operation:
 
 def test_it_is_healthy(lab: Lab) -> None:
     with urllib.request.urlopen(f"{lab.url}/chaosctl/health") as answer:
-        assert json.load(answer) == {"status": "ok"}
+        assert json.load(answer)["status"] == "ok"
 
 
 def test_a_launch_template_does_not_hold_its_own_tags(lab: Lab) -> None:

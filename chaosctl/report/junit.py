@@ -1,0 +1,165 @@
+"""A run as JUnit XML: a case per fault and per budget, and those for what every verdict rests on. Pure.
+
+What is wrong with the service is a failure; what keeps the run from saying anything about it is an error; what
+therefore was not judged is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from xml.etree import ElementTree as ET
+
+from chaosctl.chaos.outage import StreamFigures
+from chaosctl.chaos.result import Kill, Result
+from chaosctl.chaos.timeline import Timeline
+from chaosctl.chaos.verdict import Verdict
+
+OK, FAILURE, ERROR, SKIPPED = "", "failure", "error", "skipped"
+NOTHING_DONE = (Verdict.REFUSED, Verdict.NOT_STEADY)
+SAYS_NOTHING = (*NOTHING_DONE, Verdict.ABORTED, Verdict.INVALID, Verdict.NO_EFFECT)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test case; `message` says what is wrong, or what was found."""
+
+    group: str
+    name: str
+    outcome: str
+    message: str
+    seconds: float = 0.0
+
+
+def junit(result: Result, line: Timeline) -> str:
+    """The file's text."""
+    found = list(cases(result))
+    counts = {what: sum(case.outcome == what for case in found) for what in (FAILURE, ERROR, SKIPPED)}
+    name = f"chaosctl {result.experiment.plan.fault}"
+    numbers = {
+        "tests": str(len(found)),
+        "failures": str(counts[FAILURE]),
+        "errors": str(counts[ERROR]),
+        "skipped": str(counts[SKIPPED]),
+        "time": f"{line.ended - line.began:.3f}",
+    }
+    root = ET.Element("testsuites", {"name": "chaosctl", **numbers})
+    moment = datetime.fromtimestamp(line.wall, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    suite = ET.SubElement(root, "testsuite", {"name": name, "timestamp": moment, "hostname": "chaosctl", **numbers})
+    _properties(suite, result, line)
+    for case in found:
+        _append(suite, case)
+    ET.SubElement(suite, "system-out").text = "\n".join(
+        [f"{result.verdict.value}: {result.verdict.words}", *result.notes]
+    )
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _properties(suite: ET.Element, result: Result, line: Timeline) -> None:
+    known = {
+        "verdict": result.verdict.value,
+        "exit_status": str(int(result.verdict.status)),
+        "seed": str(result.experiment.aim.seed),
+        "target": result.experiment.target,
+        "environment": result.experiment.environment,
+        "repeat": line.repeat,
+        "version": line.version,
+    }
+    properties = ET.SubElement(suite, "properties")
+    for name, value in known.items():
+        ET.SubElement(properties, "property", {"name": name, "value": value})
+
+
+def _append(suite: ET.Element, case: Case) -> None:
+    attributes = {"classname": f"chaosctl.{case.group}", "name": case.name, "time": f"{case.seconds:.3f}"}
+    element = ET.SubElement(suite, "testcase", attributes)
+    if case.outcome:
+        ET.SubElement(element, case.outcome, {"message": case.message})
+    elif case.message:
+        ET.SubElement(element, "system-out").text = case.message
+
+
+def cases(result: Result) -> Iterator[Case]:
+    """All cases of a run."""
+    yield _gate(result)
+    yield from _faults(result)
+    yield _trusted(result)
+    yield from _recoveries(result)
+    for stream in result.streams:
+        yield from _budgets(result, stream)
+
+
+def _why(result: Result) -> str:
+    return "; ".join(result.reasons) or result.verdict.words
+
+
+def _gate(result: Result) -> Case:
+    wrong = result.verdict in NOTHING_DONE
+    return Case(
+        "gate", "steady before the fault, within the guard rails", ERROR if wrong else OK, _why(result) if wrong else ""
+    )
+
+
+def _faults(result: Result) -> Iterator[Case]:
+    """A case per victim."""
+    for kill in result.kills:
+        name = f"{result.experiment.plan.fault} {kill.name}"
+        if kill.gone:
+            yield Case("fault", name, OK, _shown(kill))
+        elif kill.acknowledged is None:
+            yield Case("fault", name, SKIPPED, "it was not done")
+        else:
+            yield Case("fault", name, ERROR, f"nothing shows that it happened to {kill.kind} {kill.uid}")
+
+
+def _shown(kill: Kill) -> str:
+    replaced = f", {kill.replacement or 'nothing'} replaced it" if kill.evidence == "gone" else ""
+    return f"{kill.kind} {kill.uid}: {kill.evidence}{replaced}"
+
+
+def _trusted(result: Result) -> Case:
+    wrong = result.verdict in (Verdict.INVALID, Verdict.ABORTED)
+    return Case("measurement", "the measurement can be trusted", ERROR if wrong else OK, _why(result) if wrong else "")
+
+
+def _recoveries(result: Result) -> Iterator[Case]:
+    for clock, seconds in asdict(result.clocks).items():
+        budget = result.experiment.budgets.of_clock(clock)
+        name = f"recovery of {clock} within {budget:g} s"
+        if seconds is not None:
+            late = seconds > budget
+            words = f"recovered {seconds:.2f} s after the fault, allowed are {budget:g} s"
+            yield Case("recovery", name, FAILURE if late else OK, words, max(seconds, 0.0))
+        elif result.verdict is Verdict.NOT_RECOVERED:
+            yield Case(
+                "recovery", name, FAILURE if clock != "targets" or _targets_sick(result) else SKIPPED, _why(result)
+            )
+        else:
+            yield Case("recovery", name, SKIPPED, "not measured")
+
+
+def _targets_sick(result: Result) -> bool:
+    return not any("no load balancer" in note for note in result.notes)
+
+
+def _budgets(result: Result, s: StreamFigures) -> Iterator[Case]:
+    budgets = result.experiment.budgets
+    found = (
+        (
+            f"success of at least {budgets.success_percent:g} % on {s.stream} connections",
+            s.success_percent < budgets.success_percent,
+            f"{s.success_percent:.3f} % of {s.totals.scheduled} requests succeeded",
+        ),
+        (
+            f"downtime of at most {budgets.downtime_seconds:g} s on {s.stream} connections",
+            s.downtime > budgets.downtime_seconds,
+            f"{s.downtime:.3f} s of downtime in {len(s.outages)} outages, the longest {s.longest:.3f} s",
+        ),
+    )
+    for name, breached, words in found:
+        if result.verdict in SAYS_NOTHING:
+            yield Case("budget", name, SKIPPED, f"{result.verdict.value}: not judged")
+        else:
+            yield Case("budget", name, FAILURE if breached else OK, words)

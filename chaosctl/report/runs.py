@@ -1,0 +1,132 @@
+"""The runs of an environment, by their journals on disk, and everything that can be made of one."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from chaosctl.chaos.advisor import Advice, advise
+from chaosctl.chaos.experiment import FaultPlan
+from chaosctl.chaos.record import Record
+from chaosctl.chaos.result import Result, conclude
+from chaosctl.chaos.timeline import Timeline
+from chaosctl.errors import ChaosctlError, UsageProblem
+from chaosctl.report.journal import NAME
+from chaosctl.report.summary import decode, started
+
+TAIL = 65_536  # bytes: the last line of a journal fits
+
+
+@dataclass(frozen=True)
+class Run:
+    """One earlier run, as first and last line of its journal tell it. `verdict` is empty when it was cut short."""
+
+    name: str
+    began: str
+    fault: str
+    verdict: str
+    journal: Path
+
+
+@dataclass(frozen=True)
+class Told:
+    """A journal, read and judged."""
+
+    result: Result
+    line: Timeline
+    advice: Sequence[Advice]
+    journal: Path
+
+
+def runs(directory: Path) -> list[Run]:
+    """All runs below `directory`, also steps of scenarios, the newest first. What is no journal is left out."""
+    found = sorted([*directory.glob(f"*/{NAME}"), *directory.glob(f"*/*/{NAME}")], reverse=True)
+    return [run for path in found if (run := _run(path, directory)) is not None]
+
+
+def _run(path: Path, directory: Path) -> Run | None:
+    try:
+        with path.open("rb") as file:
+            first = started(next(decode([file.readline()]), None))
+            last = _last_line(path)
+    except (OSError, ChaosctlError):
+        return None
+    name, fault = str(path.parent.relative_to(directory)), describe(first.experiment.plan)
+    began = datetime.fromtimestamp(first.wall, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Run(name, began, fault, last, path)
+
+
+def describe(plan: FaultPlan) -> str:
+    """What was planned, in a few words."""
+    kinds = Counter(victim.kind for victim in plan.victims)
+    how = f" {plan.mode.value}" if plan.fault == "pod-kill" else ""
+    what = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in kinds.items())
+    whole = " + ".join(part.fault for part in plan.parts) or plan.fault
+    return f"{whole}{how}: {what}, {plan.ready} pods were ready"
+
+
+def _last_line(path: Path) -> str:
+    """The verdict in the last line, or nothing."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL))
+        lines = file.read().splitlines()
+    try:
+        last = orjson.loads(lines[-1])
+    except (orjson.JSONDecodeError, IndexError):
+        return ""
+    return str(last["verdict"]) if last.get("type") == "Ended" else ""
+
+
+def find(directory: Path, name: str | None) -> Path:
+    """The journal of the run of this name, a path to a journal, or of the newest run. Raises UsageProblem."""
+    if name is None:
+        newest = next(iter(runs(directory)), None)
+        if newest is None:
+            raise UsageProblem(
+                "there has been no run yet",
+                code="CHAOS-NO-RUN",
+                why=f"there is no journal in {directory}",
+                remedy="run `chaosctl chaos --kill-pods`, or name a journal",
+            )
+        return newest.journal
+    for path in (directory / name / NAME, Path(name) / NAME, Path(name)):
+        if path.is_file():
+            return path
+    steps = [run.name for run in runs(directory) if Path(name) in Path(run.name).parents]
+    raise UsageProblem(
+        f"there is no run {name}",
+        code="CHAOS-NO-RUN",
+        why=f"it is a scenario with the steps {', '.join(reversed(steps))}"
+        if steps
+        else f"neither {directory / name} nor {name} holds a journal",
+        remedy="see `chaosctl chaos runs`",
+    )
+
+
+def read(journal: Path) -> Told:
+    """Judge it, by the rules of this version. Raises UsageProblem (CHAOS-NO-JOURNAL)."""
+    with journal.open("rb") as lines:
+        events = list(decode(lines))
+    record, line = Record(started(events[0] if events else None).experiment), Timeline.of(events)
+    for event in events[1:]:
+        record.add(event)
+    return Told(conclude(record), line, advise(line), journal)
+
+
+def write(path: Path, text: str) -> Path:
+    """Write a whole file or none; returns where. Raises UsageProblem (CHAOS-REPORT-UNWRITABLE)."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_text(text)
+        os.replace(new, path)  # noqa: PTH105
+    except OSError as error:
+        raise UsageProblem(
+            f"{path} cannot be written", code="CHAOS-REPORT-UNWRITABLE", why=str(error), remedy="name another file"
+        ) from error
+    return path
