@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from chaosctl.chaos.verdict import Verdict
 from chaosctl.errors import UsageProblem
 from chaosctl.report import runs
 from chaosctl.report.junit import junit
