@@ -19,7 +19,7 @@ def told(tmp_path: Path) -> Tell:
 
     def tell(events: list[e.ChaosEvent] | None = None, name: str = "20261123-120000") -> Told:
         path = tmp_path / name / NAME
-        path.parent.mkdir()
+        path.parent.mkdir(parents=True)
         path.write_bytes(b"".join(encode(event) for event in (killed().told() if events is None else events)))
         return read(path)
 

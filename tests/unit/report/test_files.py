@@ -85,9 +85,10 @@ def test_steps_of_a_scenario_are_runs_too(told: Tell, tmp_path: Path) -> None:
     for step in ("01-pod-kill", "02-scale"):
         told(name=f"20261123-150000/{step}")
     assert [run.name for run in runs.runs(tmp_path)] == ["20261123-150000/02-scale", "20261123-150000/01-pod-kill"]
-    assert runs.read(runs.find(tmp_path, "20261123-150000/01-pod-kill")).result.verdict is Verdict.PASS
-    with pytest.raises(UsageProblem, match="01-pod-kill, 20261123-150000/02-scale"):
+    assert runs.read(runs.find(tmp_path, "20261123-150000/01-pod-kill")).result.verdict.name == "PASS"
+    with pytest.raises(UsageProblem, match="no run 20261123-150000") as caught:
         runs.find(tmp_path, "20261123-150000")
+    assert "01-pod-kill, 20261123-150000/02-scale" in caught.value.why
 
 
 def test_runs_are_listed_the_newest_first(told: Tell, tmp_path: Path) -> None:
