@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check test lab-test lint types imports format lock bench clean
+.PHONY: help up down check test lab-test soak lint types imports format lock bench clean
 
 help: ## explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,10 @@ check: lint types imports ## the fast part: ruff, mypy, import-linter, unit and 
 	$(BIN)/pytest tests/unit tests/contract
 
 lab-test: $(VENV)/.installed-dev ## the tests that bring up a lab on this machine (root)
-	$(BIN)/pytest tests/lab
+	$(BIN)/pytest tests/lab -m "not soak"
+
+soak: $(VENV)/.installed-dev ## bad days on the lab: interruptions, seeded faults, scenarios (root, half an hour)
+	$(BIN)/pytest tests/lab -m soak
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

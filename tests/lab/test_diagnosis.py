@@ -16,7 +16,7 @@ from chaosctl.events import ignore
 from chaosctl.stages.readiness import wait_for_rollout
 from tests.lab.user import User
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.soak]
 NAMESPACE, CONTEXT = "faults", "chaotic-backend-cluster"
 BACKEND = "docker.io/lucasscrt/chaotic-backend:latest"  # the stand-in: it has Python, and is on every node
 SLEEP = ["python3", "-c", "import time; print('waiting for work', flush=True); time.sleep(600)"]

@@ -14,7 +14,7 @@ import pytest
 from tests.lab.machine import Snapshot
 from tests.lab.user import User
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.soak]
 CLUSTER = "chaotic-backend-cluster"
 CONTROLLER = ("-n", "kube-system", "deployment", "aws-load-balancer-controller")
 

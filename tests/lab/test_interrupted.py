@@ -15,7 +15,7 @@ from tests.lab.interruption import EVERYTHING, Point, end_at
 from tests.lab.machine import Snapshot
 from tests.lab.user import User
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.soak]
 
 UP = [
     Point("the lab starts", r"lab: an AWS on this machine", "SIGTERM"),

@@ -14,7 +14,7 @@ import pytest
 
 from tests.lab.user import User
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.soak]
 NAMESPACE = "chaotic-backend"
 UNDO = Path(__file__).resolve().parents[2] / "benchmarks" / "undo.py"
 
