@@ -292,8 +292,8 @@ class Kube:
                 body=None if body is None else json.dumps(body).encode(),
                 preload_content=False,
                 timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
-                # A refused connection is tried again for 3 s (an API server that restarts), nothing else is. `other` is a
-                # TLS handshake that is cut off, as by a load balancer with no server behind it; unset it has no end.
+                # A refused connection is tried again for 3 s (an API server that restarts), nothing else is. `other` is
+                # a TLS handshake that is cut off, as by a load balancer with no server behind it; unset it has no end.
                 retries=urllib3.Retry(
                     total=None, connect=4, other=4, read=False, redirect=0, status=0, backoff_factor=0.2
                 ),
