@@ -8,7 +8,6 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chaosctl.chaos.verdict import Verdict
 from chaosctl.errors import UsageProblem
 from chaosctl.report import runs
 from chaosctl.report.junit import junit
