@@ -195,6 +195,7 @@ def keys(aws: Aws, deployment: Deployment) -> Iterator[Mapping[str, Any]]:
         "ResourceTagMappingList",
         TagFilters=filters,
         ResourceTypeFilters=["kms:key"],
+        ResourcesPerPage=100,
     )
     for mapping in found:
         key = aws.call("kms", "describe_key", KeyId=mapping["ResourceARN"])["KeyMetadata"]
@@ -209,7 +210,9 @@ def _secrets(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
 
 def _tagged(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
     filters = [{"Key": key, "Values": [value]} for key, value in deployment.tags.items()]
-    found = aws.pages("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", TagFilters=filters)
+    found = aws.pages(
+        "resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", TagFilters=filters, ResourcesPerPage=100
+    )
     for mapping in found:
         arn = mapping["ResourceARN"]
         if not any(part in arn for part in IGNORED_TAGGED) and _still_there(aws, arn):

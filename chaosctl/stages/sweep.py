@@ -29,7 +29,7 @@ def sweep(look: Callable[[], list[Leftover]], aws: Aws, emit: Emit) -> tuple[int
     at_first, since, said = len(left), time.monotonic(), time.monotonic()
     refusals: dict[str, str] = {}
     while any(map(_deletable, left)) and time.monotonic() - since < _patience(left):
-        for item in sorted(left, key=lambda item: _rank(item.kind)):
+        for item in askable(left):
             _ask(aws, item, refusals, emit)
         now = look()
         if now and now == left:
@@ -40,6 +40,13 @@ def sweep(look: Callable[[], list[Leftover]], aws: Aws, emit: Emit) -> tuple[int
             emit(Waiting("the last things to go", time.monotonic() - since, _names(left)))
             said = time.monotonic()
     return at_first - len(left), [_explained(item, refusals) for item in left]
+
+
+def askable(left: Sequence[Leftover]) -> list[Leftover]:
+    """What may be deleted now, in order: what something slow may still use (its subnets, its role) outlives that."""
+    ranked = sorted(left, key=lambda item: _rank(item.kind))
+    barrier = min((_rank(item.kind) for item in left if item.kind in SLOW), default=len(ORDER))
+    return [item for item in ranked if _deletable(item) and _rank(item.kind) <= barrier]
 
 
 def _deletable(item: Leftover) -> bool:
@@ -65,8 +72,6 @@ def _explained(item: Leftover, refusals: Mapping[str, str]) -> Leftover:
 
 def _ask(aws: Aws, item: Leftover, refusals: dict[str, str], emit: Emit) -> None:
     """Ask once for a deletion; a refusal is kept for the end."""
-    if not _deletable(item):
-        return
     try:
         DELETIONS[item.kind](aws, item.id)
     except AwsRefused as error:

@@ -86,3 +86,14 @@ def test_users_go_before_what_they_use() -> None:
     order = sweep.ORDER
     assert order.index("EKS node group") < order.index("EKS cluster") < order.index("subnet") < order.index("VPC")
     assert order.index("NAT gateway") < order.index("Elastic IP") < order.index("internet gateway")
+
+
+def test_a_cluster_keeps_its_network_and_role_until_it_is_gone() -> None:
+    left = [
+        Leftover("IAM role", "r"),
+        Leftover("subnet", "s"),
+        Leftover("EKS cluster", "c"),
+        Leftover("target group", "t"),
+    ]
+    assert [item.id for item in sweep.askable(left)] == ["t", "c"]
+    assert [item.id for item in sweep.askable(left[:2])] == ["s", "r"]
