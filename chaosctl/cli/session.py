@@ -18,7 +18,7 @@ from chaosctl.cli import compose, lock
 from chaosctl.cli.command import Common, Interrupted
 from chaosctl.config import Settings
 from chaosctl.errors import ChaosctlError, PreconditionFailed, Refused, UsageProblem
-from chaosctl.events import Event, StageFinished, StageStarted
+from chaosctl.events import Event, StageFinished, StageStarted, Waiting, Warned
 from chaosctl.stages import running
 from chaosctl.stages.stage import Context, Stage
 from chaosctl.ui.console import print_report, say
@@ -28,10 +28,14 @@ from chaosctl.ui.render import Report
 FULL = 10**7  # bytes: a disk with less room is as good as full
 
 
+def _full(state: Path) -> bool:
+    place = next(p for p in (state, *state.parents) if p.exists())
+    return shutil.disk_usage(place).free < FULL
+
+
 def _explained(error: ChaosctlError, state: Path) -> ChaosctlError:
     """The error, with the remark that the disk is full: that shows as almost any failure of anything."""
-    place = next(p for p in (state, *state.parents) if p.exists())
-    if shutil.disk_usage(place).free < FULL:
+    if _full(state):
         error.why = f"{error.why}\nthe disk that holds {state} is full, which may well be the cause".strip()
         error.remedy = f"free some space first; then {error.remedy or 'run it again'}"
     return error
@@ -57,6 +61,7 @@ class Session:
         self._stage = ""
         self._finished: list[str] = []
         self._changing = False
+        self._told_full = False
 
     def emit(self, event: Event) -> None:
         """Show an event."""
@@ -64,6 +69,11 @@ class Session:
             self._stage = event.stage
         elif isinstance(event, StageFinished):
             self._finished.append(event.stage)
+        elif isinstance(event, Waiting) and not self._told_full and _full(config.state_dir()):
+            self._told_full = True
+            self._live.emit(
+                Warned(f"the disk that holds {config.state_dir()} is full", "free some space; it goes on then")
+            )
         self._live.emit(event)
 
     @cached_property

@@ -17,6 +17,7 @@ from chaosctl.cli import session
 from chaosctl.cli.command import Common
 from chaosctl.cli.token import _told
 from chaosctl.errors import ExitStatus, PreconditionFailed, StageFailed
+from chaosctl.events import Waiting
 from tests.unit.cli.conftest import Cli
 
 
@@ -143,3 +144,13 @@ def test_nobody_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platformdirs.user_state_dir", nowhere)
     with pytest.raises(PreconditionFailed, match="NO-HOME"):
         config.state_dir()
+
+
+def test_who_waits_on_a_full_disk_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(session, "FULL", 10**18)
+    running = session.Session("up", Common())
+    for _ in range(3):
+        running.emit(Waiting("pods", 9))
+    assert capsys.readouterr().err.count("is full") == 1
