@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from chaosctl.lab.aws.elbv2 import Elbv2View
 from chaosctl.lab.standins.controller.targets import GATE
 from tests.contract.standins.conftest import World
 from tests.unit.standins.ingress import PREFIX, ingress
@@ -190,8 +191,16 @@ def test_a_pod_waits_for_its_target(deployed: World) -> None:
     put_pod(deployed, containers_ready=True)
     deployed.settle()
     assert targets(deployed) == ["10.0.0.9:3000"]
-    (condition,) = [c for c in deployed.server.objects[POD_PATH]["status"]["conditions"] if c["type"].startswith(GATE)]
-    assert condition["status"] == "True"  # moto calls every target healthy
+    assert gate(deployed) == "False"
+    arn = deployed.target_groups[0]["TargetGroupArn"]
+    Elbv2View().target_observed(arn, "10.0.0.9", 3000, "healthy")
+    deployed.settle()
+    assert gate(deployed) == "True"
+
+
+def gate(world: World) -> str:
+    conditions = world.server.objects[POD_PATH]["status"]["conditions"]
+    return next(str(c["status"]) for c in conditions if c["type"].startswith(GATE))
 
 
 def test_a_pod_that_ends_is_deregistered(deployed: World) -> None:
