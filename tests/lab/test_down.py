@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.lab.interruption import Point, end_at
 from tests.lab.machine import Snapshot
 from tests.lab.user import User
 
@@ -93,15 +94,18 @@ def test_down_with_everything_in_its_way(user: User) -> None:
     """A living controller; second Ingress, one without a hostname, finalizer, budget, interface, protection."""
     user.chaosctl("up")
     seed(user)
-    said = down(user)
+    said = end_at(user, Point("all is removed", r"proof: look through", "SIGKILL"), "down", "--yes")
     assert "taking off example.com/nobody-serves-it" in said
     assert "does not remove everything" not in said
 
 
 def test_a_second_down_is_quick(user: User) -> None:
+    """The lab still runs, with the bucket and an empty state in it: all is looked through, and nothing found."""
     started = time.monotonic()
-    user.chaosctl("down", "--yes")
+    done = user.chaosctl("down", "--yes")
     assert time.monotonic() - started < 10
+    assert "There was nothing to remove" in done.stdout
+    assert "infra: Terraform had made nothing" in done.stderr
 
 
 @pytest.mark.parametrize("death", ["scaled-to-nothing", "deleted"])
