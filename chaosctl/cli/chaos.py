@@ -53,6 +53,12 @@ from chaosctl.stages.smoke import ROUTES
 from chaosctl.stages.stage import Context
 from chaosctl.ui.render import Report
 
+# Options that a short form and a scenario have in common.
+IgnorePdb = Annotated[bool, typer.Option("--ignore-pdb", help="Delete although a PodDisruptionBudget is violated.")]
+TrafficUrl = Annotated[
+    str | None, typer.Option("--url", metavar="URL", help="Send the traffic here instead of to the app's own.")
+]
+
 ROUTE = "/probe/data"  # the backend's own work, as far as users see it; not a health check
 GIVE_UP_AFTER = 60.0  # seconds beyond the recovery budget: late is not the same as never
 
@@ -89,12 +95,8 @@ def chaos(
     yes_really: Annotated[
         bool, typer.Option("--yes-really", help="Kill more than half of the ready pods, or the last one.")
     ] = False,
-    ignore_pdb: Annotated[
-        bool, typer.Option("--ignore-pdb", help="Delete although a PodDisruptionBudget is violated.")
-    ] = False,
-    url: Annotated[
-        str | None, typer.Option("--url", metavar="URL", help="Send the traffic here instead of to the app's own.")
-    ] = None,
+    ignore_pdb: IgnorePdb = False,
+    url: TrafficUrl = None,
     rate: Annotated[
         float | None, typer.Option("--rate", min=1, max=2000, help="Requests a second on each of the two streams.")
     ] = None,
@@ -165,12 +167,8 @@ def run(
     yes_really: Annotated[
         bool, typer.Option("--yes-really", help="Consent to more than half of the ready pods, in every step.")
     ] = False,
-    ignore_pdb: Annotated[
-        bool, typer.Option("--ignore-pdb", help="Delete although a PodDisruptionBudget is violated.")
-    ] = False,
-    url: Annotated[
-        str | None, typer.Option("--url", metavar="URL", help="Send the traffic here instead of to the app's own.")
-    ] = None,
+    ignore_pdb: IgnorePdb = False,
+    url: TrafficUrl = None,
     html: HtmlFile = None,
     junit: JunitFile = None,
     prometheus: PrometheusFile = None,
