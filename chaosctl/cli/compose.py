@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chaosctl import config
@@ -23,7 +23,7 @@ def open_context(settings: Settings, emit: Emit, *, start: bool, heal: bool = Fa
 
     With `heal`, a target that exists and was killed is started again.
     """
-    target = _open_target(settings, emit, start=start, heal=heal)
+    target = KINDS[settings.target].open(settings, emit, start=start, heal=heal)
     if target is None:
         return None
     workdir = environment_dir(settings)
@@ -36,25 +36,7 @@ def aws_environment(settings: Settings, emit: Emit) -> Mapping[str, str] | None:
 
     Needs no more of the settings than target and region.
     """
-    if settings.target == "lab":
-        from chaosctl.lab.target import environment_of_lab
-
-        return environment_of_lab(settings, emit)
-    from chaosctl.cli import targets
-
-    return targets.aws_environment(settings)
-
-
-def _open_target(settings: Settings, emit: Emit, *, start: bool, heal: bool) -> Target | None:
-    if settings.target == "lab":
-        from chaosctl.lab.target import open_lab
-
-        return open_lab(settings, emit, start=start, heal=heal)
-    from chaosctl.cli import targets
-
-    if settings.target == "aws":
-        return targets.open_aws(settings, emit)
-    return targets.open_kube_context(settings)
+    return KINDS[settings.target].aws_environment(settings, emit)
 
 
 def remove_remains(settings: Settings, emit: Emit) -> bool:
@@ -62,20 +44,76 @@ def remove_remains(settings: Settings, emit: Emit) -> bool:
     from chaosctl.stages.kubeconfig import remove_entry
 
     removed = remove_entry(settings)
-    if settings.target == "lab":
-        from chaosctl.lab.target import remove_remains_of_lab
-
-        removed = remove_remains_of_lab(settings, emit) or removed
-    return removed
+    return KINDS[settings.target].remove_remains(settings, emit) or removed
 
 
 def own_checks(settings: Settings) -> tuple[Check, ...]:
     """What `doctor` can look at while the target does not exist: whether this machine could carry it."""
-    if settings.target == "lab":
+    return KINDS[settings.target].own_checks(settings)
+
+
+class _Lab:
+    """The lab on this machine. As in the other kinds, what it needs is imported when it is asked for."""
+
+    def open(self, settings: Settings, emit: Emit, *, start: bool, heal: bool) -> Target | None:
+        from chaosctl.lab.target import open_lab
+
+        return open_lab(settings, emit, start=start, heal=heal)
+
+    def aws_environment(self, settings: Settings, emit: Emit) -> Mapping[str, str] | None:
+        from chaosctl.lab.target import environment_of_lab
+
+        return environment_of_lab(settings, emit)
+
+    def remove_remains(self, settings: Settings, emit: Emit) -> bool:
+        from chaosctl.lab.target import remove_remains_of_lab
+
+        return remove_remains_of_lab(settings, emit)
+
+    def own_checks(self, settings: Settings) -> tuple[Check, ...]:
         from chaosctl.lab.target import checks
 
         return checks(settings)
-    return ()
+
+
+class _Elsewhere:
+    """What exists without us: nothing to start, and nothing of it on this machine."""
+
+    def __init__(self, find: Callable[[Settings, Emit], Target]) -> None:
+        self._find = find
+
+    def open(self, settings: Settings, emit: Emit, *, start: bool, heal: bool) -> Target | None:
+        return self._find(settings, emit)
+
+    def aws_environment(self, settings: Settings, emit: Emit) -> Mapping[str, str] | None:
+        from chaosctl.cli import targets
+
+        return targets.aws_environment(settings)
+
+    def remove_remains(self, settings: Settings, emit: Emit) -> bool:
+        return False
+
+    def own_checks(self, settings: Settings) -> tuple[Check, ...]:
+        return ()
+
+
+def _open_aws(settings: Settings, emit: Emit) -> Target:
+    from chaosctl.cli import targets
+
+    return targets.open_aws(settings, emit)
+
+
+def _open_kube_context(settings: Settings, _emit: Emit) -> Target:
+    from chaosctl.cli import targets
+
+    return targets.open_kube_context(settings)
+
+
+KINDS: Mapping[str, _Lab | _Elsewhere] = {
+    "lab": _Lab(),
+    "aws": _Elsewhere(_open_aws),
+    "context": _Elsewhere(_open_kube_context),
+}
 
 
 class _LazyToolbox:

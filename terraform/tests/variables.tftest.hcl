@@ -2,42 +2,7 @@
 # because a run takes a second.
 
 mock_provider "aws" {
-  override_data {
-    target = data.aws_availability_zones.available
-    values = { names = ["us-west-2a", "us-west-2b", "us-west-2c", "us-west-2d"] }
-  }
-
-  override_data {
-    target = data.aws_caller_identity.current
-    values = { account_id = "123456789012", arn = "arn:aws:iam::123456789012:role/deployer" }
-  }
-
-  override_data {
-    target = data.aws_iam_session_context.current
-    values = { issuer_arn = "arn:aws:iam::123456789012:role/deployer" }
-  }
-
-  override_data {
-    target = data.aws_partition.current
-    values = { partition = "aws" }
-  }
-
-  # Where the provider checks the form of what another resource gave, a made-up string will not do.
-  mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::123456789012:role/mock", id = "mock", name = "mock" }
-  }
-
-  mock_resource "aws_kms_key" {
-    defaults = { arn = "arn:aws:kms:us-west-2:123456789012:key/00000000-0000-0000-0000-000000000000" }
-  }
-
-  mock_resource "aws_cloudwatch_log_group" {
-    defaults = { arn = "arn:aws:logs:us-west-2:123456789012:log-group:mock" }
-  }
-
-  mock_resource "aws_launch_template" {
-    defaults = { id = "lt-00000000000000000", latest_version = 1 }
-  }
+  source = "./tests/mocks"
 }
 
 variables {
