@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -28,7 +28,21 @@ def held(directory: Path, command: str) -> Iterator[None]:
         yield
     finally:
         holder.unlink(missing_ok=True)
+        _remove_empty(directory)
         lock.release()
+
+
+def _remove_empty(directory: Path) -> None:
+    """Remove the directory of an environment of which nothing is left but the lock, and what was there for it alone.
+
+    Whoever opens the lock meanwhile finds it deleted, and makes it anew.
+    """
+    if [path.name for path in directory.iterdir()] != ["lock"]:
+        return
+    with suppress(OSError):  # another run has begun
+        (directory / "lock").unlink()
+        for empty in (directory, *directory.parents[:2]):
+            empty.rmdir()
 
 
 def _busy(holder: Path) -> Busy:

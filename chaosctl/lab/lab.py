@@ -161,11 +161,12 @@ class Lab:
         """Remove all of the lab from this machine; works on a lab of which only parts are left."""
         started = time.monotonic()
         self.emit(StageStarted("lab", "remove the lab from this machine"))
-        with self._lock():
+        with self._lock() as lock:
             before = self.remains()
             with heartbeat("the lab's processes to end", self.emit):
                 cleanup.remove_everything(self.layout)
             left = self.remains()
+            Path(lock.lock_file).unlink(missing_ok=True)  # whoever waits for it sees that, and makes a new one
         if left:
             raise StageFailed(
                 "parts of the lab could not be removed",

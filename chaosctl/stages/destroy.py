@@ -28,7 +28,7 @@ from chaosctl.errors import ChaosctlError, LeftoversFound, PreconditionFailed, S
 from chaosctl.events import Emit, Step, Warned
 from chaosctl.stages import controller, kubeconfig, running
 from chaosctl.stages.access import Access
-from chaosctl.stages.infra import deployment, destroy_infra
+from chaosctl.stages.infra import deployment, destroy_infra, forget_terraform
 from chaosctl.stages.stage import Context, Stage, StageResult
 from chaosctl.stages.sweep import sweep
 from chaosctl.waiting import wait_until
@@ -52,6 +52,7 @@ def stages() -> list[Stage]:
 def run(context: Context) -> StageResult:
     """Remove everything. Raises LeftoversFound with a list when something is left; running it again is fine."""
     results = running.run(stages(), context)
+    forget_terraform(context)
     context.target.release()
     changed = any(r.changed for r in results.values())
     return StageResult(changed, "nothing is left" if changed else "there was nothing to remove", {"left": []})

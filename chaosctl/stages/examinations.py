@@ -19,7 +19,7 @@ from chaosctl.errors import ChaosctlError
 from chaosctl.events import ignore
 from chaosctl.findings import Finding, Level, ok, problem, unknown, warning
 from chaosctl.stages.access import Access
-from chaosctl.stages.infra import STATE_KEY, deployment
+from chaosctl.stages.infra import MAIN, STATE_KEY, deployment
 from chaosctl.stages.stage import Context
 from chaosctl.toolbox import Toolbox
 from chaosctl.toolbox.toolbox import ToolReport
@@ -274,7 +274,7 @@ def judge_lock(lock: terraform_lock.LockInfo | None, context: Context) -> Findin
     """What to think of a lock on the state."""
     if lock is None:
         return unknown("the state is locked by something that is not Terraform", "look at the .tflock in the bucket")
-    directory = context.workdir / "terraform"
+    directory = context.workdir / MAIN
     runs = terraform_lock.Runs(directory / "runs.jsonl")
     if terraform_lock.is_stale(lock, runs, directory / "data"):
         return warning(f"a run that died left a lock: {lock}", "nothing to do: the next `chaosctl up` removes it")

@@ -26,6 +26,7 @@ from chaosctl.toolbox import providers
 STATE_MARK = "chaosctl/bootstrap"  # object that says with which version of terraform/bootstrap the bucket is complete
 STATE_KEY = "{environment}/terraform.tfstate"  # in the bucket
 LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
+MAIN, BOOTSTRAP, EXAMINED, EXAMINED_MODULE = "terraform", "bootstrap", "plan", "plan-module"  # in Context.workdir
 NOT_TERRAFORMS = {"deletion_protection"}  # provider 5.x cannot set it: `_protect` does
 
 
@@ -80,7 +81,7 @@ def variables(context: Context) -> dict[str, Any]:
 
 def open_terraform(context: Context) -> Terraform:
     """The main module, initialised, with the state of this environment."""
-    terraform = _terraform(context, config.asset("terraform"), context.workdir / "terraform")
+    terraform = _terraform(context, config.asset("terraform"), context.workdir / MAIN)
     terraform.init(
         {
             "bucket": context.target.state_bucket,
@@ -109,11 +110,11 @@ def has_state(context: Context) -> bool:
 
 def _without_state(context: Context) -> Terraform:
     """The main module with an empty state on this machine: the bucket for the real one does not exist yet."""
-    sources = context.workdir / "plan-module"
+    sources = context.workdir / EXAMINED_MODULE
     shutil.rmtree(sources, ignore_errors=True)
     shutil.copytree(config.asset("terraform"), sources, ignore=shutil.ignore_patterns(".terraform", "tests"))
     (sources / "state_override.tf").write_text(LOCAL_STATE)
-    terraform = _terraform(context, sources, context.workdir / "plan")
+    terraform = _terraform(context, sources, context.workdir / EXAMINED)
     terraform.init()
     return terraform
 
@@ -124,7 +125,7 @@ def ensure_state_bucket(context: Context) -> bool:
     digest = _digest(sources)
     if _bucket_mark(context)[1] == digest:
         return False
-    bucket, directory = context.target.state_bucket, context.workdir / "bootstrap"
+    bucket, directory = context.target.state_bucket, context.workdir / BOOTSTRAP
     terraform = _terraform(context, sources, directory)
     terraform.wait_for_orphan()
     exists, _ = _bucket_mark(context)
@@ -183,6 +184,13 @@ def destroy_infra(context: Context) -> Changes:
     _remove_cluster(context)
     _clear_the_way(context, known, settled=terraform.settled)
     return terraform.destroy(variables(context))
+
+
+def forget_terraform(context: Context) -> None:
+    """Remove Terraform's files of this environment from this machine; the state, if any, is in its bucket."""
+    for directory in (MAIN, BOOTSTRAP, EXAMINED, EXAMINED_MODULE):
+        shutil.rmtree(context.workdir / directory, ignore_errors=True)
+    (context.workdir / providers.FILE).unlink(missing_ok=True)
 
 
 def _clear_the_way(context: Context, known: frozenset[str], *, settled: bool) -> None:

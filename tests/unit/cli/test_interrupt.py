@@ -78,3 +78,17 @@ def test_the_lock_is_free_afterwards(tmp_path: Path) -> None:
     with held(tmp_path, "three"):
         pass
     assert not (tmp_path / "lock.json").exists()
+
+
+def test_an_environment_of_which_only_the_lock_is_left_leaves_nothing(tmp_path: Path) -> None:
+    environment = tmp_path / "environments" / "lab" / "default"
+    with held(environment, "chaosctl down"):
+        assert environment.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_an_environment_keeps_stays(tmp_path: Path) -> None:
+    environment = tmp_path / "environments" / "lab" / "default"
+    with held(environment, "chaosctl chaos"):
+        (environment / "journal").touch()
+    assert (environment / "journal").exists()

@@ -272,3 +272,20 @@ def test_what_only_a_killed_run_knew_is_deleted_before_terraform_destroys(
     monkeypatch.setattr(inventory, "leftovers", lambda *_: [x for x in left if x.id not in world.aws.released])
     infra.destroy_infra(world.context)
     assert world.aws.released == ["eipalloc-1"]
+
+
+def test_forgetting_terraform_leaves_only_what_is_not_its_own(tmp_path: Path) -> None:
+    context = Context(Settings(), Target("test", "eu-west-1", {}, {}, "state"), events.ignore, lambda *_: {}, tmp_path)
+    for name in (
+        "terraform/data/file",
+        "bootstrap/module/main.tf",
+        "plan/last.jsonl",
+        "plan-module/main.tf",
+        "chaos/run",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "terraform.tfrc").touch()
+    infra.forget_terraform(context)
+    infra.forget_terraform(context)
+    assert [path.name for path in tmp_path.iterdir()] == ["chaos"]
