@@ -131,7 +131,7 @@ def _terraform(context: Context, sources: Path, copy: Path, backend: list[str], 
 
 def _helm(context: Context, access: Access, name: str, namespace: str, values: Mapping[str, Any]) -> None:
     """With --wait, since nobody would go on to the app without it."""
-    access.helm  # writes the kubeconfig and its token, as `aws eks update-kubeconfig` and its plugin would
+    assert access.helm  # writes the kubeconfig and its token, as `aws eks update-kubeconfig` and its plugin would
     chart = context.target.charts[name]
     command = [str(context.tool("helm")), "upgrade", name, chart.ref, "--install", "--wait", "--create-namespace"]
     command += ["--namespace", namespace, "--kubeconfig", str(context.kubeconfig), "--values", "-"]

@@ -90,7 +90,7 @@ class GoBuild:
                     (self._root / "out" / _program(bundle)).rename(binaries / bundle.name)
         except ChaosctlError as error:
             if full_disk(error):
-                self._clean()  # gigabytes
+                self._clean()
             for bundle in bundles:
                 delivery.failed(bundle, error)
             return
@@ -162,7 +162,9 @@ class GoBuild:
         return any(map(self._reach.reachable, proxies))
 
     def _clean(self) -> None:
-        shutil.rmtree(self._root, ignore_errors=True)
+        """Drop gigabytes in a hundred thousand files, which takes up to a minute."""
+        with heartbeat("the sources and objects of the build to be deleted", self._context.emit):
+            shutil.rmtree(self._root, ignore_errors=True)
 
 
 class _Lines:
