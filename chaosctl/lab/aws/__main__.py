@@ -17,6 +17,7 @@ from chaosctl.errors import ChaosctlError, ExitStatus, PreconditionFailed
 from chaosctl.events import ignore
 from chaosctl.lab.addons import Addons
 from chaosctl.lab.aws import corrections, operator_account, server, state
+from chaosctl.lab.aws.logs.service import Retention
 from chaosctl.lab.aws.scaling import Scaling
 from chaosctl.lab.aws.store import MotoStore
 from chaosctl.lab.aws.world import Changes
@@ -104,7 +105,7 @@ def _serve_until_stopped(layout: Layout, changes: Changes, listener: BaseWSGISer
 
     def begin() -> None:
         try:
-            _reconcile(layout, changes)
+            _reconcile(layout, changes, Retention(front.logs))
         except Exception:
             log.exception("the reconcilers cannot start")
             failed.set()  # the supervisor starts the process again, and reports it when that does not help
@@ -117,7 +118,7 @@ def _serve_until_stopped(layout: Layout, changes: Changes, listener: BaseWSGISer
     return failed.is_set()
 
 
-def _reconcile(layout: Layout, changes: Changes) -> None:
+def _reconcile(layout: Layout, changes: Changes, *others: Reconciler) -> None:
     """Start all reconcilers, once the tools are there; the API answers meanwhile."""
     tools = Toolbox(config.cache_dir(), config.load().toolbox, ignore).ensure(*TOOLS)
     common = (MotoStore(changes), layout, tools, Supervisor(layout))
@@ -127,6 +128,7 @@ def _reconcile(layout: Layout, changes: Changes) -> None:
         Nodes(*common),
         Addons(*common),
         LoadBalancers(*common),
+        *others,
     )
     for loop in map(Loop, reconcilers):
         changes.listen(loop.wake)

@@ -20,6 +20,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from chaosctl.lab.layout import Layout
 
 from . import authentication, pod_identity
+from .logs.service import Logs
 from .patience import Patience
 from .signatures import Refused, identify
 from .world import LOCK, Changes
@@ -79,6 +80,7 @@ class Front:
         self._changes = changes
         self._moto = Dispatcher()
         self._patience = Patience(changes)
+        self.logs = Logs(layout)
 
     def warm_up(self) -> None:
         """Build what the first request to each service would wait for: a second for EC2 alone."""
@@ -90,6 +92,9 @@ class Front:
         body = _read(environ)
         path = environ.get("PATH_INFO", "")
         own = self._own_answer(environ, path, body)
+        if own is None:
+            target, signed = environ.get("HTTP_X_AMZ_TARGET", ""), environ.get("HTTP_AUTHORIZATION", "")
+            own = self.logs.answer(target, signed, body)
         if own is not None:
             return _respond(start_response, *own)
         self._patience.hold(environ["REQUEST_METHOD"], path)
