@@ -81,9 +81,22 @@ class AppSettings(Section):
     timeout_seconds: float = Field(300, gt=0)
 
 
+def _routes(values: dict[str, list[str]]) -> dict[str, list[str]]:
+    if not values or not all(path.startswith("/") for path in values):
+        raise ValueError("must name at least one path, and each begins with a slash")
+    return values
+
+
 class SmokeSettings(Section):
     """What `smoke` calls good."""
 
+    # path -> keys that the JSON object of a good answer has at least; without any, status 200 is enough
+    routes: Annotated[dict[str, list[str]], AfterValidator(_routes)] = {
+        "/": ["status"],
+        "/health/live": ["status"],
+        "/health/ready": ["status"],
+        "/probe/data": ["users"],
+    }
     requests: int = Field(50, ge=1, le=10_000)
     limit_ms: float = Field(500, gt=0)  # p95 of the response time
 
@@ -91,6 +104,7 @@ class SmokeSettings(Section):
 class ChaosSettings(Section):
     """Default budgets and traffic of an experiment."""
 
+    path: str = Field("/probe/data", pattern=r"^/")  # the backend's own work, as users see it; not a health check
     rate: float = Field(50, gt=0, le=2000)  # requests a second on each of the two streams
     success_percent: float = Field(99.0, ge=0, le=100)
     downtime_seconds: float = Field(1.0, ge=0)
@@ -129,8 +143,10 @@ class Settings(BaseSettings):
     cluster_name: Label = "chaotic-backend-cluster"
     namespace: Label = "chaotic-backend"
     release: Label = "chaotic-backend"
-    kubeconfig: Path | None = None  # of the target `context`; default: the first file of KUBECONFIG, or ~/.kube/config
-    kube_context: str | None = None  # of the target `context`
+    selector: str | None = None  # labels of the app's pods; default: app.kubernetes.io/instance=RELEASE
+    url: str | None = Field(None, pattern=r"^https?://[^/\s]+")  # where users come in; default: what its Ingress says
+    kubeconfig: Path | None = None  # of the target `context`; default: all files of KUBECONFIG, or ~/.kube/config
+    kube_context: str | None = None  # of the target `context`; default: the current one
     prices: Path | None = None  # of a file like chaosctl/prices.toml: replaces what it names
     infra: InfraSettings = InfraSettings()
     app: AppSettings = AppSettings()
@@ -138,6 +154,11 @@ class Settings(BaseSettings):
     chaos: ChaosSettings = ChaosSettings()
     lab: LabSettings = LabSettings()
     toolbox: ToolboxSettings = ToolboxSettings()
+
+    @property
+    def app_selector(self) -> str:
+        """Labels that the app's pods have, and its Deployment."""
+        return self.selector or f"app.kubernetes.io/instance={self.release}"
 
     @classmethod
     def settings_customise_sources(

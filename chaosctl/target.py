@@ -37,7 +37,8 @@ class Target:
     charts               by release name: `aws-load-balancer-controller` and the app's
     state_bucket         S3 bucket of the Terraform state
     checks               what `doctor` looks at besides, because only this target has it
-    kubeconfig, kube_context  the cluster, when it is not one that the stages made themselves (target `context`)
+    kubeconfig, kube_context  the cluster, when it is not one that the stages made themselves (target `context`): one
+                         file or several, as KUBECONFIG names them; without a context their current one
     """
 
     name: str
@@ -48,6 +49,6 @@ class Target:
     terraform_variables: Mapping[str, Any] = field(default_factory=dict)
     stand_ins: tuple[StandIn, ...] = ()
     checks: tuple[Check, ...] = ()
-    kubeconfig: Path | None = None
+    kubeconfig: str | None = None
     kube_context: str | None = None
     release: Callable[[], None] = lambda: None  # called when `down` has proved that nothing is left

@@ -102,11 +102,12 @@ class Response(Protocol):
 class Kube:
     """One cluster.
 
-    kubeconfig, context  which cluster, as whom (context None: the file's current one)
+    kubeconfig, context  which cluster, as whom (context None: the current one); a str may be several files, as in
+                         the variable KUBECONFIG
     token                yields a fresh bearer token and replaces the file's credentials, when given
     """
 
-    kubeconfig: Path
+    kubeconfig: Path | str
     context: str | None = None
     token: Callable[[], str] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -234,6 +235,16 @@ class Kube:
         except (NotFound, StageFailed):
             return ""  # "container is waiting to start" is an HTTP 400
 
+    def may(self, asked: Mapping[str, str], namespace: str) -> bool:
+        """Whether we may do `asked` (verb, group, resource, name) there: a SelfSubjectAccessReview."""
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {"namespace": namespace, **asked}},
+        }
+        answer = self.call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}, review)
+        return bool(answer.get("status", {}).get("allowed"))
+
     def healthy(self) -> bool:
         """Whether the API server says that it is ready. Unreachable when it does not answer at all."""
         try:
@@ -332,7 +343,7 @@ class Kube:
         )
 
 
-def _connect(kubeconfig: Path, context: str | None) -> Any:
+def _connect(kubeconfig: Path | str, context: str | None) -> Any:
     from kubernetes import client, config
 
     settings = client.Configuration()
@@ -343,7 +354,7 @@ def _connect(kubeconfig: Path, context: str | None) -> Any:
             f"no cluster can be reached with {kubeconfig}" + (f", context {context}" if context else ""),
             code="KUBECONFIG-INVALID",
             why=str(error),
-            remedy="run `chaosctl kubeconfig` to write its entry again, or name a context that exists",
+            remedy="see with `kubectl config get-contexts` what there is, or run `chaosctl kubeconfig` again",
         ) from error
     if _loopback(settings.host) and settings.proxy in getproxies().values():
         settings.proxy = None  # as in kubectl: a proxy of the environment is not for this machine itself
@@ -400,13 +411,13 @@ def _denied(status: int, why: str) -> PreconditionFailed:
             "the cluster does not accept these credentials",
             code="KUBE-UNAUTHORIZED",
             why=why,
-            remedy="check with `aws sts get-caller-identity` who you are, and the cluster's access entries",
+            remedy="see with `kubectl auth whoami` who you are; on EKS check the cluster's access entries",
         )
     return PreconditionFailed(
         "these credentials may not do that in the cluster",
         code="KUBE-FORBIDDEN",
         why=why,
-        remedy="ask for an access entry with more rights, or use other credentials",
+        remedy="ask for more rights in the cluster (on EKS: an access entry), or use other credentials",
     )
 
 

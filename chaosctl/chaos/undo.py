@@ -39,10 +39,13 @@ class Entry:
 
 
 class UndoLog:
-    """The undo entries of one environment, below `directory`."""
+    """The undo entries of one environment, below `directory`.
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    `one_cluster` says that the environment has one cluster at a time, so that another one than now is gone.
+    """
+
+    def __init__(self, directory: Path, *, one_cluster: bool = True) -> None:
+        self._directory, self._one_cluster = directory, one_cluster
 
     def write(self, fault: str, cluster: str, data: Mapping[str, Any]) -> Path:
         """Write an entry down for good; only then may the fault be injected. Raises OSError when that fails."""
@@ -73,15 +76,17 @@ class UndoLog:
     def put_back(self, cluster: str, faults: Mapping[str, PutBack]) -> list[str]:
         """Undo everything that is left for this cluster; one line for each. An entry stays when undoing it raises.
 
-        Entries for a cluster that is not this one are dropped: what they are about went with that cluster, whose
-        identity no other has.
+        Entries for a cluster that is not this one are dropped if it is gone: what they are about went with it, whose
+        identity no other has. Else they stay, for a run against that one.
         """
         done = []
         for path, entry in self.left():
             if entry.cluster == cluster:
                 done.append(f"{entry.fault}: {faults[entry.fault](entry.data)}")
-            else:
+            elif self._one_cluster:
                 done.append(f"{entry.fault}: the cluster that it was injected into is gone")
+            else:
+                continue
             self.remove(path)
         return done
 

@@ -35,7 +35,7 @@ from chaosctl.chaos.scenario import Step
 from chaosctl.chaos.settings import AppSettings, HealthCheck
 from chaosctl.chaos.traffic import ProberProcess
 from chaosctl.chaos.undo import UndoLog
-from chaosctl.cli import chaos_report
+from chaosctl.cli import chaos_report, place
 from chaosctl.cli import chaos_view as view
 from chaosctl.cli.chaos_report import Files, HtmlFile, JunitFile, PrometheusFile
 from chaosctl.cli.command import CONTEXT, command
@@ -49,7 +49,7 @@ from chaosctl.report.journal import Journal
 from chaosctl.report.runs import Told
 from chaosctl.stages import entrance
 from chaosctl.stages.access import Access
-from chaosctl.stages.smoke import ROUTES
+from chaosctl.stages.smoke import app_url
 from chaosctl.stages.stage import Context
 from chaosctl.ui.render import Report
 
@@ -59,7 +59,6 @@ TrafficUrl = Annotated[
     str | None, typer.Option("--url", metavar="URL", help="Send the traffic here instead of to the app's own.")
 ]
 
-ROUTE = "/probe/data"  # the backend's own work, as far as users see it; not a health check
 GIVE_UP_AFTER = 60.0  # seconds beyond the recovery budget: late is not the same as never
 
 
@@ -96,6 +95,9 @@ def chaos(
         bool, typer.Option("--yes-really", help="Kill more than half of the ready pods, or the last one.")
     ] = False,
     ignore_pdb: IgnorePdb = False,
+    context: place.Context = None,
+    namespace: place.Namespace = None,
+    selector: place.Selector = None,
     url: TrafficUrl = None,
     rate: Annotated[
         float | None, typer.Option("--rate", min=1, max=2000, help="Requests a second on each of the two streams.")
@@ -122,6 +124,7 @@ def chaos(
     Each verdict has its own exit status: 0 PASS, 10 SLO BREACHED, 11 NOT RECOVERED, 12 NOT STEADY, 13 NO EFFECT,
     14 REFUSED, 15 ABORTED, 16 INVALID.
     """
+    session.point(context, namespace, selector)
     if undo:
         return Chaos(session, session.settings.chaos, url).undo()
     _check_words(kill_pods, fault, plan, [("--count", count), ("--percent", percent)], force, evict)
@@ -168,6 +171,9 @@ def run(
         bool, typer.Option("--yes-really", help="Consent to more than half of the ready pods, in every step.")
     ] = False,
     ignore_pdb: IgnorePdb = False,
+    context: place.Context = None,
+    namespace: place.Namespace = None,
+    selector: place.Selector = None,
     url: TrafficUrl = None,
     html: HtmlFile = None,
     junit: JunitFile = None,
@@ -177,6 +183,7 @@ def run(
 
     Reports are written for each step; of several steps, each adds its number and fault to the file's name.
     """
+    session.point(context, namespace, selector)
     scenario = scenarios.load(file)
     given = {"rate": scenario.rate, "observe_seconds": scenario.observe}
     if scenario.steady is not None:
@@ -188,11 +195,17 @@ def run(
 
 
 @command
-def list_(session: Session) -> Report:
+def list_(
+    session: Session,
+    context: place.Context = None,
+    namespace: place.Namespace = None,
+    selector: place.Selector = None,
+) -> Report:
     """List the faults: what each does, needs and puts back, and whether this target can do it; and the scenarios."""
-    context = session.existing_context()
-    reasons = Chaos(session, session.settings.chaos, None).unfit() if context is not None else {}
-    return view.listed(FAULTS_TO_NAME, reasons, scenarios.shipped(), reachable=context is not None)
+    session.point(context, namespace, selector)
+    reachable = session.existing_context() is not None
+    reasons = Chaos(session, session.settings.chaos, None).unfit() if reachable else {}
+    return view.listed(FAULTS_TO_NAME, reasons, scenarios.shipped(), reachable=reachable)
 
 
 @command
@@ -266,7 +279,8 @@ class Chaos:
         cloud = Instances(self._access.aws) if self._context.target.aws_env else None
         self._cluster = KubeCluster(self._access.kube, cloud)
         self._directory = chaos_report.directory_of(self._context.workdir)
-        self._undo_log = UndoLog(self._directory / "undo")
+        ours = self._context.target.kubeconfig is None
+        self._undo_log = UndoLog(self._directory / "undo", one_cluster=ours)
 
     def plans(self, steps: Sequence[Step], file: Path | None) -> list[FaultPlan]:
         """The plans in `file`, or new ones, for the cluster as it is now; within the guard rails, or Refused."""
@@ -310,7 +324,7 @@ class Chaos:
         return Place(
             cluster=self._cluster.identity(),
             namespace=settings.namespace,
-            selector=f"app.kubernetes.io/instance={settings.release}",
+            selector=settings.app_selector,
             account=self._access.aws.caller().account if self._context.target.aws_env else "",
         )
 
@@ -388,9 +402,9 @@ class Chaos:
         timeout, rate = self._settings.request_timeout_seconds, self._settings.rate
         if self._url is not None:
             return TrafficPlan(_valid(self._url), rate, timeout)
-        settings = self._session.settings
-        own = entrance.require_url(self._access.kube, settings.namespace, settings.release)
-        return TrafficPlan(own + ROUTE, rate, timeout, expected_keys=ROUTES[ROUTE])
+        path = self._settings.path
+        keys = tuple(self._session.settings.smoke.routes.get(path, ()))
+        return TrafficPlan(app_url(self._context).rstrip("/") + path, rate, timeout, expected_keys=keys)
 
     def _world(self, targets: Targets | None, interrupt: threading.Event, emit: Emit) -> runner.World:
         return runner.World(self._cluster, targets, ProberProcess, self._undo_log, interrupt, emit)

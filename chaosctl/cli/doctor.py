@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chaosctl.cli import compose
+from chaosctl.cli import compose, place
 from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
 from chaosctl.errors import ChaosctlError, ExitStatus
@@ -22,14 +22,18 @@ from chaosctl.ui.render import Report, Table
 def doctor(
     session: Session,
     strict: Annotated[bool, typer.Option("--strict", help="Exit status 3 for warnings and the unknown too.")] = False,
+    context: place.Context = None,
+    namespace: place.Namespace = None,
+    selector: place.Selector = None,
 ) -> Report:
     """Look for everything that could stop a run: credentials, quotas, versions, locks, leftovers, this machine.
 
     Changes nothing and takes less than ten seconds. Exit status 3 when something makes `up` impossible.
     """
-    context, refusal = _open(session)
-    checks = context.target.checks if context else compose.own_checks(session.settings)
-    health = examine(Case(session.settings, context, datetime.now(UTC).date()), checks)
+    session.point(context, namespace, selector)
+    existing, refusal = _open(session)
+    checks = existing.target.checks if existing else compose.own_checks(session.settings)
+    health = examine(Case(session.settings, existing, datetime.now(UTC).date()), checks)
     if refusal:
         health = Health((Diagnosed("target", of_error(refusal, Level.PROBLEM)), *health.findings), health.seconds)
     return _report(health, strict=strict)

@@ -15,6 +15,7 @@ def down(session: Session) -> Report:
 
     Running it twice is fine. Only the target aws is asked about first, unless --yes is given.
     """
+    session.require_ours()
     settings = session.settings
     if settings.target == "aws":
         session.confirm(

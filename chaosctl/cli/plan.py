@@ -25,6 +25,7 @@ def plan(
 
     Changes nothing of the deployment. Exit status 2 when something would change, 0 when not.
     """
+    session.require_ours()
     with session.lock():
         context = session.existing_context()
         if context is None:

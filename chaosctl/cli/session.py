@@ -25,6 +25,7 @@ from chaosctl.ui.console import print_report, say
 from chaosctl.ui.live import open_live
 from chaosctl.ui.render import Report
 
+PLACE = {"--context": "kube_context", "--namespace": "namespace", "--selector": "selector"}  # options to settings
 FULL = 10**7  # bytes: a disk with less room is as good as full
 
 
@@ -63,6 +64,7 @@ class Session:
         self._finished: list[str] = []
         self._changing = False
         self._told_full = False
+        self._place: dict[str, str | None] = {}
 
     def emit(self, event: Event) -> None:
         """Show an event."""
@@ -81,7 +83,21 @@ class Session:
     def settings(self) -> Settings:
         """Command line, environment, chaosctl.toml, defaults."""
         c = self.common
-        return config.load(c.config, target=c.target, environment=c.environment, region=c.region)
+        given = {"target": c.target, "environment": c.environment, "region": c.region, **self._place}
+        return config.load(c.config, **given)
+
+    def point(self, context: str | None = None, namespace: str | None = None, selector: str | None = None) -> None:
+        """Say on the command line where the app is, before `settings` are read; a kubeconfig context is a target."""
+        self._place = {"kube_context": context, "namespace": namespace, "selector": selector}
+        if context is None:
+            return
+        if self.common.target not in (None, "context"):
+            raise UsageProblem(
+                f"--context {context} and --target {self.common.target} say two different places",
+                code="USAGE",
+                remedy="leave one of them out",
+            )
+        self._place["target"] = "context"
 
     def context(self, *, start: bool = False) -> Context:
         """What stages need. With `start` the lab is started when it is not running, else that is an error."""
@@ -116,8 +132,19 @@ class Session:
         if not typer.confirm(question, err=True):
             raise Refused("not confirmed, nothing was changed", code="NOT-CONFIRMED")
 
+    def require_ours(self) -> None:
+        """Raise UsageProblem (CONTEXT-NOT-OURS) on a target that is not for deploying to, before anything is asked."""
+        if self.settings.target == "context":
+            raise UsageProblem(
+                f"`chaosctl {self.command}` cannot act on a kubeconfig context",
+                code="CONTEXT-NOT-OURS",
+                why="what is there was deployed by other means: it can be looked at, measured and broken, not changed",
+                remedy="use smoke, chaos, status, url or doctor, or name another --target",
+            )
+
     def run_stage(self, stage: Stage, *, start: bool = False) -> Report:
         """Run one stage by itself, under the lock."""
+        self.require_ours()
         with self.lock():
             result = running.run_stage(stage, self.context(start=start))
         changed = "changed" if result.changed else "nothing to do"
@@ -128,7 +155,13 @@ class Session:
     def repeated_options(self) -> str:
         """What other commands need to mean the same deployment: " --target aws --environment test", or empty."""
         c = self.common
-        given = {"--config": c.config, "--target": c.target, "--environment": c.environment, "--region": c.region}
+        given = {
+            "--config": c.config,
+            "--target": c.target,
+            "--environment": c.environment,
+            "--region": c.region,
+            **{option: self._place.get(name) for option, name in PLACE.items()},
+        }
         return "".join(f" {option} {shlex.quote(str(value))}" for option, value in given.items() if value)
 
     def run(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from chaosctl.cli import place
 from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
 from chaosctl.config import SmokeSettings
@@ -22,8 +23,11 @@ def smoke(
     ] = None,
     requests: Annotated[int | None, typer.Option("--requests", min=1, max=10_000, help="How many to time.")] = None,
     limit_ms: Annotated[float | None, typer.Option("--limit-ms", min=0.001, help="Limit of the p95.")] = None,
+    context: place.Context = None,
+    namespace: place.Namespace = None,
 ) -> Report:
     """Is it serving, correctly and quickly enough? Exit status 8 when it is not."""
+    session.point(context, namespace)
     given = {"requests": requests, "limit_ms": limit_ms}
     settings = session.settings.smoke.model_copy(update={k: v for k, v in given.items() if v is not None})
     result = measure(url or app_url(session.context()), SmokeSettings(**settings.model_dump()), session.emit)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from chaosctl.cli import place
 from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
 from chaosctl.errors import ExitStatus
@@ -20,18 +21,22 @@ from chaosctl.ui.render import Report, Table
 def status(
     session: Session,
     drift: Annotated[bool, typer.Option("--drift", help="Look for what was changed by somebody else too.")] = False,
+    context: place.Context = None,
+    namespace: place.Namespace = None,
+    selector: place.Selector = None,
 ) -> Report:
     """What exists, in which state, where. Looks only, and works whatever is there.
 
     With --drift the exit status is 2 when something is no longer as `up` left it.
     """
-    context = session.existing_context()
-    if context is None:
+    session.point(context, namespace, selector)
+    existing = session.existing_context()
+    if existing is None:
         nothing = {"target": session.settings.target, "environment": session.settings.environment, "cluster": None}
         return Report(nothing, ("No lab is running: nothing is deployed. `chaosctl up` starts one.",))
     with session.lock() if drift else nullcontext():
-        differences = drifts.look(context) if drift else None
-        seen = look(context)
+        differences = drifts.look(existing) if drift else None
+        seen = look(existing)
     if differences is None:
         return Report(_data(seen), tuple(_blocks(seen)))
     return Report(

@@ -6,16 +6,16 @@ import ipaddress
 import os
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from chaosctl import config
-from chaosctl.adapters import http
+from chaosctl.adapters import http, kubeconfig
 from chaosctl.adapters.aws import Aws
+from chaosctl.adapters.kube import DISRUPTION_BUDGETS, INGRESSES, PODS, Kube
 from chaosctl.config import Settings
 from chaosctl.errors import PreconditionFailed, UsageProblem
 from chaosctl.events import Emit, Step
-from chaosctl.findings import Check, Finding, ok, warning
-from chaosctl.stages import examinations
+from chaosctl.findings import Check, Finding, ok, problem, warning
+from chaosctl.stages import entrance, examinations
 from chaosctl.target import ChartSource, Target
 
 CONTROLLER = "aws-load-balancer-controller"
@@ -88,24 +88,53 @@ def _own_address() -> str:
 
 
 def open_kube_context(settings: Settings) -> Target:
-    """A cluster named by a kubeconfig context; AWS is not asked for anything."""
+    """A cluster named by a kubeconfig context; AWS is not asked for anything.
+
+    The current context alone will not do: it is too easily another one than was thought of, and chaos breaks things.
+    """
     if settings.kube_context is None and settings.kubeconfig is None:
         raise UsageProblem(
             "the target `context` needs to know which cluster",
             code="CONTEXT-MISSING",
-            remedy="set kube_context (and kubeconfig) in chaosctl.toml, or CHAOSCTL_KUBE_CONTEXT",
+            remedy="name a context with --context, or set kube_context or kubeconfig in chaosctl.toml",
         )
+    files = str(settings.kubeconfig or os.pathsep.join(map(str, kubeconfig.files())))
+    kube = Kube(files, settings.kube_context)
     return Target(
         name="context",
         region=settings.region,
         aws_env={},
         charts={},
         state_bucket="",
-        kubeconfig=settings.kubeconfig or _default_kubeconfig(),
+        kubeconfig=files,
         kube_context=settings.kube_context,
+        checks=(
+            Check("app in the context", partial(_app_found, kube, settings)),
+            Check("rights for chaos", partial(_allowed, kube, settings)),
+        ),
     )
 
 
-def _default_kubeconfig() -> Path:
-    named = [p for p in os.environ.get("KUBECONFIG", "").split(os.pathsep) if p]
-    return Path(named[0]) if named else Path.home() / ".kube" / "config"
+def _app_found(kube: Kube, settings: Settings) -> Iterator[Finding]:
+    """There are pods to break, and a place where users come in."""
+    pods = kube.pods(settings.namespace, settings.app_selector)
+    where = f"in namespace {settings.namespace}, labels {settings.app_selector}"
+    if pods:
+        yield ok(f"{sum(pod.ready for pod in pods)} of {len(pods)} pods ready {where}")
+    else:
+        yield problem(f"no pods {where}", "set namespace and selector (--namespace, --selector)")
+    if not (settings.url or entrance.url_of(kube.get(INGRESSES, settings.release, settings.namespace))):
+        yield warning(f"no Ingress {settings.namespace}/{settings.release} with an address", "set url, or give --url")
+
+
+def _allowed(kube: Kube, settings: Settings) -> Iterator[Finding]:
+    """What `chaos --kill-pods` asks of the API server, asked beforehand (docs/context.md has the Role)."""
+    wanted = {
+        f"{verb} {resource.plural}": {"verb": verb, "group": resource.group, "resource": resource.plural}
+        for verb, resource in (("list", PODS), ("watch", PODS), ("delete", PODS), ("list", DISRUPTION_BUDGETS))
+    } | {"get namespace kube-system": {"verb": "get", "resource": "namespaces", "name": "kube-system"}}
+    refused = [said for said, asked in wanted.items() if not kube.may(asked, settings.namespace)]
+    if refused:
+        yield problem(f"these credentials may not {', '.join(refused)}", "docs/context.md has the Role that it takes")
+    else:
+        yield ok("pods may be watched and deleted")

@@ -25,6 +25,7 @@ def up(
 
     Can be run again at any time: each stage does only what is missing, and it stops at the first that fails.
     """
+    session.require_ours()
     with session.lock():
         context = session.context(start=True)
         for stand_in in context.target.stand_ins:

@@ -25,7 +25,7 @@ class Examination:
 
     name: str
     look: Callable[[Case], Iterable[Finding]]
-    needs: Literal["nothing", "aws"] = "aws"
+    needs: Literal["nothing", "deploying", "aws"] = "aws"
     before_up: bool = False
 
 
@@ -34,8 +34,8 @@ EXAMINATIONS: tuple[Examination, ...] = (
     Examination("account", look.account, before_up=True),
     Examination("region", look.region),
     Examination("quotas", look.quotas, before_up=True),
-    Examination("tools", look.tools, needs="nothing"),
-    Examination("EKS support", look.support, needs="nothing", before_up=True),
+    Examination("tools", look.tools, needs="deploying"),
+    Examination("EKS support", look.support, needs="deploying", before_up=True),
     Examination("EKS support, running", look.live_support),
     Examination("Terraform lock", look.state_lock),
     Examination("Helm releases", look.releases),
@@ -66,7 +66,8 @@ class Health:
 def examine(case: Case, checks: Sequence[Check] = (), *, before_up: bool = False, deadline: float = DEADLINE) -> Health:
     """Look at everything, and at what the target's own `checks` look at; `before_up`: only what could stop `up`."""
     started = time.monotonic()
-    wanted = [e for e in EXAMINATIONS if e.needs == "nothing" or case.has_aws] + [_of_target(c) for c in checks]
+    given = {"nothing", *(["deploying"] if case.deploys else []), *(["aws"] if case.has_aws else [])}
+    wanted = [e for e in EXAMINATIONS if e.needs in given] + [_of_target(c) for c in checks]
     looks = [_Look(e, case) for e in wanted if e.before_up or not before_up]
     for each in looks:
         each.start()

@@ -43,6 +43,11 @@ class Case:
     today: date
 
     @property
+    def deploys(self) -> bool:
+        """Whether `up` is for this target, or will be once it exists: not to a cluster from somebody's kubeconfig."""
+        return self.context is None or self.has_aws
+
+    @property
     def has_aws(self) -> bool:
         """Whether there is an AWS to ask: a cluster from somebody's kubeconfig has none that we know of."""
         return self.context is not None and self.context.target.kubeconfig is None

@@ -17,13 +17,6 @@ from chaosctl.stages.access import Access
 from chaosctl.stages.stage import Context, StageResult
 from chaosctl.waiting import TimedOut, heartbeat, wait_until
 
-# Routes of the backend, and keys that the JSON object of a healthy answer has at least.
-ROUTES: dict[str, tuple[str, ...]] = {
-    "/": ("status",),
-    "/health/live": ("status",),
-    "/health/ready": ("status",),
-    "/probe/data": ("users",),
-}
 STAND_IN = "chaosctl-stand-in"  # the Server header of the lab's backend
 NEW_SECONDS = 90.0  # a new load balancer's name takes a while to resolve everywhere
 
@@ -111,7 +104,7 @@ class Smoke:
 def app_url(context: Context) -> str:
     """Where the deployed app is."""
     settings = context.settings
-    return entrance.require_url(Access(context).kube, settings.namespace, settings.release)
+    return settings.url or entrance.require_url(Access(context).kube, settings.namespace, settings.release)
 
 
 def as_data(result: SmokeResult) -> dict[str, Any]:
@@ -127,27 +120,27 @@ def as_data(result: SmokeResult) -> dict[str, Any]:
 
 
 def measure(url: str, settings: SmokeSettings, emit: Emit, *, patience: float = 0) -> SmokeResult:
-    """Check the four routes, then time `settings.requests` requests.
+    """Check the routes, then time `settings.requests` requests.
 
     Raises CheckFailed when nobody has answered after `patience` seconds.
     """
     site = Site(url)
     try:
-        _wait_for_answer(site, emit, patience)
-        replies = {path: _fresh(site, path) for path in ROUTES}
-        routes = tuple(_check(path, reply) for path, reply in replies.items())
+        _wait_for_answer(site, next(iter(settings.routes)), emit, patience)
+        replies = {path: _fresh(site, path) for path in settings.routes}
+        routes = tuple(_check(path, reply, settings.routes[path]) for path, reply in replies.items())
         with heartbeat("response times", emit):
             latency = _time(site, settings)
-        stand_in = replies["/"].headers.get("server", "").startswith(STAND_IN)
+        stand_in = any(reply.headers.get("server", "").startswith(STAND_IN) for reply in replies.values())
         return SmokeResult(site.url, routes, latency, stand_in)
     finally:
         site.close()
 
 
-def _wait_for_answer(site: Site, emit: Emit, patience: float) -> None:
+def _wait_for_answer(site: Site, path: str, emit: Emit, patience: float) -> None:
     def answers() -> tuple[bool, str]:
         try:
-            site.get("/health/live")
+            site.get(path)
         except Unreachable as error:
             return False, error.why
         return True, ""
@@ -169,19 +162,21 @@ def _fresh(site: Site, path: str) -> Reply:
     return site.get(path)
 
 
-def _check(path: str, reply: Reply) -> RouteCheck:
+def _check(path: str, reply: Reply, keys: Sequence[str]) -> RouteCheck:
     return RouteCheck(
         path=path,
         status=reply.status,
         connect_ms=round((reply.dns + reply.connect) * 1000, 2),
         total_ms=round(reply.total * 1000, 2),
-        problem=_problem(reply, ROUTES[path]),
+        problem=_problem(reply, keys),
     )
 
 
 def _problem(reply: Reply, keys: Sequence[str]) -> str:
     if reply.status != 200:
         return f"status {reply.status} instead of 200"
+    if not keys:
+        return ""
     try:
         body = json.loads(reply.body)
     except ValueError:
@@ -193,7 +188,7 @@ def _problem(reply: Reply, keys: Sequence[str]) -> str:
 
 
 def _time(site: Site, settings: SmokeSettings) -> Latency:
-    replies = [_attempt(site, path) for path in _cycle(list(ROUTES), settings.requests)]
+    replies = [_attempt(site, path) for path in _cycle(list(settings.routes), settings.requests)]
     times = sorted(r.total * 1000 for r in replies if r is not None and r.status == 200)
     return Latency(
         requests=len(replies),

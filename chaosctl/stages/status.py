@@ -12,7 +12,7 @@ from chaosctl.errors import ChaosctlError
 from chaosctl.stages import controller, entrance
 from chaosctl.stages.access import Access
 from chaosctl.stages.destroy import remains
-from chaosctl.stages.readiness import rolled_out, selector_of
+from chaosctl.stages.readiness import rolled_out
 from chaosctl.stages.stage import Context
 
 ZONE = "topology.kubernetes.io/zone"
@@ -69,9 +69,10 @@ class Status:
 
     @property
     def healthy(self) -> bool:
-        """Whether everything is there and as it should be."""
+        """Whether everything is there and as it should be; of a foreign deployment, all that was found of it."""
         wanted = bool(self.cluster and self.url and len(self.workloads) == 2)
-        return wanted and not self.problems and not any(w.lacks for w in self.workloads)
+        found = self.target == "context" and bool(self.workloads and self.pods)
+        return (wanted or found) and not self.problems and not any(w.lacks for w in self.workloads)
 
 
 def look(context: Context) -> Status:
@@ -90,18 +91,20 @@ def look(context: Context) -> Status:
 
 
 def _in_cluster(access: Access, context: Context, seen: Status) -> Status:
+    """What Kubernetes shows; of a foreign cluster the app alone, which is all that we may be allowed to see."""
     settings, kube = context.settings, access.kube
-    served = kube.get(DEPLOYMENTS, controller.RELEASE, controller.NAMESPACE)
-    app = kube.get(DEPLOYMENTS, settings.release, settings.namespace)
+    ours = context.target.kubeconfig is None
+    served = kube.get(DEPLOYMENTS, controller.RELEASE, controller.NAMESPACE) if ours else None
+    app = kube.list(DEPLOYMENTS, settings.namespace, labels=settings.app_selector)
     ingress = kube.get(INGRESSES, settings.release, settings.namespace)
     seen = replace(
         seen,
-        nodes=tuple(_node(n) for n in kube.list(NODES)),
-        workloads=tuple(_workload(d) for d in (served, app) if d),
-        pods=_pods(kube, app),
-        url=entrance.url_of(ingress),
+        nodes=tuple(_node(n) for n in kube.list(NODES)) if ours else (),
+        workloads=tuple(_workload(d) for d in (served, *app) if d),
+        pods=_pods(kube, settings.namespace, settings.app_selector),
+        url=settings.url or entrance.url_of(ingress),
     )
-    if ingress is None or context.target.kubeconfig is not None:
+    if ingress is None or not ours:
         return seen
     door = entrance.entrance(access.aws, ingress)
     return replace(seen, balancer=door.balancer, targets=door.targets) if door else seen
@@ -125,11 +128,8 @@ def _workload(deployment: Object) -> Workload:
     )
 
 
-def _pods(kube: Kube, deployment: Object | None) -> tuple[PodLine, ...]:
-    if deployment is None:
-        return ()
-    pods = kube.pods(deployment["metadata"]["namespace"], selector_of(deployment))
+def _pods(kube: Kube, namespace: str, selector: str) -> tuple[PodLine, ...]:
     return tuple(
         PodLine(p.name, p.node, p.ready and not p.deleting, p.restarts, "going away" if p.deleting else p.trouble)
-        for p in pods
+        for p in kube.pods(namespace, selector)
     )

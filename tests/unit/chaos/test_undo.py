@@ -54,6 +54,19 @@ def test_an_entry_for_a_cluster_that_is_gone_is_dropped_untouched(tmp_path: Path
     assert not log.left()
 
 
+def test_an_entry_for_another_cluster_waits_for_it_where_there_may_be_several(tmp_path: Path) -> None:
+    log, undone = UndoLog(tmp_path, one_cluster=False), list[object]()
+    log.write("cordon", "a", {"node": "n1"})
+    assert log.put_back("b", {}) == []
+
+    def uncordon(data: Mapping[str, object]) -> str:
+        undone.append(data["node"])
+        return "uncordoned"
+
+    assert log.put_back("a", {"cordon": uncordon}) == ["cordon: uncordoned"]
+    assert undone == ["n1"] and not log.left()
+
+
 def test_half_a_file_of_a_killed_run_is_no_entry(tmp_path: Path) -> None:
     (tmp_path / "1-1.undo.new").write_text('{"format"')
     assert UndoLog(tmp_path).left() == ()
