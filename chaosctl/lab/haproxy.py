@@ -68,6 +68,7 @@ class Group:
 class Plan:
     """All of a load balancer but which targets it has. `files` are certificates and bodies, by file name."""
 
+    id: str
     name: str
     address: str
     netns: str
@@ -422,6 +423,7 @@ def plan(balancer: LoadBalancer, groups: Mapping[str, TargetGroup], address: str
     frontends = tuple(_frontend(balancer, listener, files) for listener in sorted(balancer.listeners, key=_port))
     used = forwarded_to([rule for listener in balancer.listeners for rule in listener.rules])
     return Plan(
+        id=short_id(balancer.arn),
         name=balancer.name,
         address=address,
         netns=netns,
@@ -451,7 +453,9 @@ def digest(wanted: Plan, slots: Slots, salt: str = "") -> str:
     return hashlib.sha256(repr((wanted, sorted(wanted.files.items()), counts, salt)).encode()).hexdigest()[:32]
 
 
-def render(wanted: Plan, slots: Slots, *, identity: str, directory: Path, run_socket: Path, file_limit: int) -> str:
+def render(
+    wanted: Plan, slots: Slots, *, identity: str, directory: Path, run_socket: Path, access_log: Path, file_limit: int
+) -> str:
     """The configuration file, with the targets that hold the slots now; `identity` is its digest."""
     servers = sum(2 * len(found) + PROBES for found in slots.values()) + len(wanted.frontends)
     return _template().render(
@@ -459,6 +463,7 @@ def render(wanted: Plan, slots: Slots, *, identity: str, directory: Path, run_so
         digest=identity,
         slots=slots,
         socket=run_socket,
+        access_log=access_log,
         state_file=directory / "servers.state",
         maxconn=max(100, min(4000, (file_limit - servers - 200) // FILES_PER_CONNECTION)),
         connect_timeout=CONNECT_TIMEOUT,

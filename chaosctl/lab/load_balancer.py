@@ -52,6 +52,11 @@ def stats_socket(layout: Layout, load_balancer_arn: str) -> Path:
     return layout.run / f"lb-{short_id(load_balancer_arn)}.sock"
 
 
+def access_log(layout: Layout) -> Path:
+    """The socket to which every load balancer sends a line for each request."""
+    return layout.run / "access.sock"
+
+
 @dataclass
 class Held:
     """A target in a slot. `since` and `probe` are about its first checks; `good` once one of them has passed."""
@@ -224,6 +229,7 @@ class LoadBalancers:
             identity=balancer.identity,
             directory=balancer.home,
             run_socket=stats_socket(self._layout, balancer.arn),
+            access_log=access_log(self._layout),
             file_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         )
         config = balancer.home / "haproxy.cfg"

@@ -17,13 +17,19 @@ from chaosctl.errors import ChaosctlError, ExitStatus, PreconditionFailed
 from chaosctl.events import ignore
 from chaosctl.lab.addons import Addons
 from chaosctl.lab.aws import corrections, operator_account, server, state
+from chaosctl.lab.aws.cloudwatch import notifications
+from chaosctl.lab.aws.cloudwatch.access_log import AccessLog
+from chaosctl.lab.aws.cloudwatch.alarms import Alarms
+from chaosctl.lab.aws.cloudwatch.balancing import Balancing
+from chaosctl.lab.aws.cloudwatch.certificates import Certificates
+from chaosctl.lab.aws.cloudwatch.insights import Insights
 from chaosctl.lab.aws.logs.service import Retention
 from chaosctl.lab.aws.scaling import Scaling
 from chaosctl.lab.aws.store import MotoStore
 from chaosctl.lab.aws.world import Changes
 from chaosctl.lab.clusters import Clusters
 from chaosctl.lab.layout import Layout
-from chaosctl.lab.load_balancer import LoadBalancers
+from chaosctl.lab.load_balancer import LoadBalancers, access_log
 from chaosctl.lab.nodes import Nodes
 from chaosctl.lab.reconciler import Loop, Reconciler
 from chaosctl.lab.supervisor import Supervisor
@@ -121,13 +127,20 @@ def _serve_until_stopped(layout: Layout, changes: Changes, listener: BaseWSGISer
 def _reconcile(layout: Layout, changes: Changes, *others: Reconciler) -> None:
     """Start all reconcilers, once the tools are there; the API answers meanwhile."""
     tools = Toolbox(config.cache_dir(), config.load().toolbox, ignore).ensure(*TOOLS)
-    common = (MotoStore(changes), layout, tools, Supervisor(layout))
+    store = MotoStore(changes)
+    common = (store, layout, tools, Supervisor(layout))
+    requests = AccessLog(access_log(layout))
+    requests.start()
     reconcilers: tuple[Reconciler, ...] = (
         Scaling(changes),
         Clusters(*common),
         Nodes(*common),
         Addons(*common),
         LoadBalancers(*common),
+        Balancing(requests),
+        Certificates(),
+        Insights(store, layout),
+        Alarms(changes, notifications.publish),
         *others,
     )
     for loop in map(Loop, reconcilers):

@@ -14,7 +14,8 @@ import pytest
 
 from chaosctl.lab.aws import state
 from chaosctl.lab.aws.cloudwatch import notifications
-from chaosctl.lab.aws.cloudwatch.alarms import MINUTE, SETTLE, Alarms
+from chaosctl.lab.aws.cloudwatch.alarms import SETTLE, Alarms
+from chaosctl.lab.aws.cloudwatch.metrics import MINUTE
 from chaosctl.lab.aws.world import Changes
 
 from .conftest import Lab

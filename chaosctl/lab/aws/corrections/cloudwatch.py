@@ -90,7 +90,10 @@ def _answered(asked: Sequence[Query], metrics: Any, start: datetime, end: dateti
 
 
 def _query(given: Mapping[str, Any]) -> Query:
-    common = {"label": given.get("Label") or "", "returned": str(given.get("ReturnData", True)).lower() != "false"}
+    common: dict[str, Any] = {
+        "label": given.get("Label") or "",
+        "returned": str(given.get("ReturnData", True)).lower() != "false",
+    }
     if stat := given.get("MetricStat"):
         dimensions = {d["Name"]: d["Value"] for d in stat["Metric"].get("Dimensions") or ()}
         metric = Metric.of(stat["Metric"]["Namespace"], stat["Metric"]["MetricName"], dimensions)

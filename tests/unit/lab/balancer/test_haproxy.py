@@ -38,7 +38,7 @@ def lines(found: Plan) -> str:
 
 
 def configuration(found: Plan, slots: Mapping[str, list[Slot]]) -> str:
-    places = {"directory": Path("/lb"), "run_socket": Path("/run/lb.sock")}
+    places = {"directory": Path("/lb"), "run_socket": Path("/run/lb.sock"), "access_log": Path("/run/access.sock")}
     return haproxy.render(found, slots, identity="digest", file_limit=20000, **places)
 
 

@@ -13,8 +13,10 @@ def test_the_order_of_dimensions_means_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("statistic", "expected"),
-    [("Sum", 5050), ("SampleCount", 100), ("Average", 50.5), ("Minimum", 1), ("Maximum", 100)]
-    + [("p50", 50), ("p95", 95), ("p99", 99), ("p99.9", 100), ("p100", 100), ("p0", 1), ("nonsense", None)],
+    [
+        *(("Sum", 5050), ("SampleCount", 100), ("Average", 50.5), ("Minimum", 1), ("Maximum", 100)),
+        *(("p50", 50), ("p95", 95), ("p99", 99), ("p99.9", 100), ("p100", 100), ("p0", 1), ("nonsense", None)),
+    ],
 )
 def test_statistics(statistic: str, expected: float | None) -> None:
     metrics = Metrics()
