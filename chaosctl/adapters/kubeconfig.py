@@ -6,8 +6,10 @@ both can be used at the same time.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from chaosctl.errors import Busy, PreconditionFailed
 
 LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 LOCK_SECONDS = 4.0  # others hold it for milliseconds
+TURN_SECONDS, TURN_INTERVAL = 60.0, 0.1  # for as many as may be before us
 EMPTY = "apiVersion: v1\nkind: Config\npreferences: {}\n"
 
 
@@ -98,7 +101,7 @@ def _edit(path: Path, change: Callable[[str], str]) -> bool:
 
 def _edit_file(path: Path, real: Path, change: Callable[[str], str]) -> bool:
     real.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(real):
+    with _in_turn(real), _locked(real):
         before = _read(real)
         try:
             after = change(before)
@@ -107,6 +110,32 @@ def _edit_file(path: Path, real: Path, change: Callable[[str], str]) -> bool:
         if after == before:
             return False
         _replace(real, after)
+    return True
+
+
+@contextmanager
+def _in_turn(path: Path) -> Iterator[None]:
+    """Let other chaosctls finish first, by a lock on the directory: the kernel frees it when its holder dies.
+
+    Else many at once would race for the lock below, which has no queue, until some give up.
+    """
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        deadline = time.monotonic() + TURN_SECONDS
+        while not _claimed(directory) and time.monotonic() < deadline:
+            time.sleep(TURN_INTERVAL)
+        yield
+    finally:
+        os.close(directory)
+
+
+def _claimed(directory: int) -> bool:
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without such locks: the one below has to do
+        return True
     return True
 
 
@@ -209,22 +238,13 @@ def _index(items: Any, name: str) -> int | None:
 
 def upsert(text: str, entry: Entry, *, switch: bool = False) -> str:
     """`text` of a kubeconfig with our entries in it. Other lines keep their bytes."""
-    text = text if text.strip() else EMPTY
-    for key, item in entry.parts().items():
-        data = _load(text)
-        index = _index(data.get(key), entry.name)
-        if index is None or data[key][index] != item:
-            text = _put(text, data, key, index, item)
+    text = _with_items(text if text.strip() else EMPTY, entry.name, entry.parts())
     return _with_current(text, entry.name) if switch else text
 
 
 def without(text: str, name: str) -> str:
     """`text` of a kubeconfig without our entries."""
-    for key in LISTS:
-        data = _load(text)
-        index = _index(data.get(key), name)
-        if index is not None:
-            text = _put(text, data, key, index, None)
+    text = _with_items(text, name, dict.fromkeys(LISTS))
     return _with_current(text, "") if _load(text).get("current-context") == name else text
 
 
@@ -243,9 +263,25 @@ def _with_current(text: str, name: str) -> str:
     return _checked(spliced, data)
 
 
-def _put(text: str, data: Any, key: str, index: int | None, item: dict[str, Any] | None) -> str:
+def _with_items(text: str, name: str, wanted: Mapping[str, dict[str, Any] | None]) -> str:
+    """`text` with this item of that name in each of the lists (None: without one)."""
+    data = _load(text)
+    spliced: str | None = text
+    for key in sorted(LISTS, key=lambda key: _line(data, key), reverse=True):  # what stands above keeps its line
+        index, item = _index(data.get(key), name), wanted[key]
+        if item != (None if index is None else data[key][index]):
+            spliced = None if spliced is None else _splice(spliced, data, key, index, item)
+            _put(data, key, index, item)
+    return text if spliced == text else _checked(spliced, data)
+
+
+def _line(data: Any, key: str) -> int:
+    """Where a top-level key stands, from 0; -1 when it is missing."""
+    return int(data.lc.key(key)[0]) if key in data else -1
+
+
+def _put(data: Any, key: str, index: int | None, item: dict[str, Any] | None) -> None:
     """Replace item `index` of the list `key` (None: append) by `item` (None: delete it)."""
-    spliced = _splice(text, data, key, index, item)
     items = data.get(key)
     if not isinstance(items, CommentedSeq):  # missing, or `clusters: null`
         items = data[key] = CommentedSeq()
@@ -255,7 +291,6 @@ def _put(text: str, data: Any, key: str, index: int | None, item: dict[str, Any]
         items.append(item)
     else:
         items[index] = item
-    return _checked(spliced, data)
 
 
 def _checked(spliced: str | None, expected: Any) -> str:

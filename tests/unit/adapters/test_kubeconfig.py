@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from chaosctl.adapters import kubeconfig
 from chaosctl.adapters.kubeconfig import Entry, file_for, files, remove, upsert, without, write
 from chaosctl.errors import Busy, PreconditionFailed
+from tests.unit.adapters import kubeconfig_writers
 
 ENTRY = Entry(
     "chaosctl-lab-default", "https://127.77.0.2", "Q0E=", {"exec": {"command": "/bin/chaosctl", "args": ["token"]}}
@@ -195,6 +196,26 @@ def test_the_lock_of_kubectl_is_respected(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(Busy) as caught:
         write(tmp_path / "config", ENTRY)
     assert caught.value.code == "KUBECONFIG-LOCKED"
+
+
+def test_fifty_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    outcome = kubeconfig_writers.run(50, tmp_path)
+    assert outcome.clean, outcome
+
+
+def test_an_entry_comes_and_goes_in_one_of_several_files_behind_a_symlink(
+    tmp_path: Path,
+) -> None:
+    real, link, other = tmp_path / "real", tmp_path / "link", tmp_path / "other"
+    real.write_text(THEIRS)
+    other.write_text(INDENTED)
+    link.symlink_to(real)
+    several = files({"KUBECONFIG": f"{tmp_path / 'missing'}:{link}:{other}"})
+    write(file_for(ENTRY.name, several), ENTRY)
+    assert lost_lines(THEIRS, real.read_text()) == []
+    assert stat.S_IMODE(real.stat().st_mode) == 0o600
+    assert [remove(path, ENTRY.name) for path in several] == [False, True, False]
+    assert (real.read_text(), other.read_text(), link.is_symlink()) == (THEIRS, INDENTED, True)
 
 
 def test_removing_from_a_file_that_does_not_exist(tmp_path: Path) -> None:
