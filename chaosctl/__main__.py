@@ -85,8 +85,6 @@ def _dispatch(arguments: Sequence[str]) -> int:
     from chaosctl.cli.main import app
 
     group: Any = typer.main.get_command(app)
-    if "_CHAOSCTL_COMPLETE" in os.environ:
-        group.main(args=list(arguments), prog_name="chaosctl")
     try:
         with group.make_context("chaosctl", list(arguments)) as context:
             group.invoke(context)
@@ -170,7 +168,7 @@ def _write_traceback(error: Exception, arguments: Sequence[str]) -> Path:
 def _fail(error: ChaosctlError, arguments: Sequence[str]) -> int:
     from chaosctl.ui.console import print_error
 
-    command = next((a for a in arguments if not a.startswith("-")), "")
+    command = error.command or next((a for a in arguments if not a.startswith("-")), "")
     try:
         print_error(command, error, as_json="--json" in arguments)
     except OSError:  # nobody is there to read it: the status still tells

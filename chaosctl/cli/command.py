@@ -60,7 +60,7 @@ def command(function: Callable[..., Any]) -> Callable[..., None]:
         from chaosctl.cli.session import Session
 
         common = Common(**{f.name: options.pop(f.name) for f in fields(Common)})
-        Session(function.__name__.replace("_", "-"), common).run(function, options)
+        Session(called.command_path.partition(" ")[2], common).run(function, options)
 
     parameters = [
         p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY)

@@ -27,6 +27,8 @@ COMMANDS = {
     "down": "Remove everything, and prove that nothing is left.",
     "lab": "The lab on this machine: start, stop, look at it.",
     "tools": "Where each program that is needed comes from.",
+    "schema": "Print the JSON schema of what --json prints.",
+    "completion": "Print what makes a shell complete the words of chaosctl.",
     "token": "Print a token for the cluster (kubectl runs this).",
     "version": "Print the version.",
 }
@@ -89,6 +91,7 @@ app = typer.Typer(
     cls=LazyGroup,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    add_completion=False,  # `chaosctl completion` makes scripts that need no Python at Tab
     no_args_is_help=True,
     context_settings=CONTEXT,
     help="Deploy an unstable backend to EKS, break it on purpose, say honestly whether users noticed.",

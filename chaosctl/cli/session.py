@@ -172,6 +172,7 @@ class Session:
         except KeyboardInterrupt:
             raise self._interrupted() from None
         except ChaosctlError as error:
+            error.command = self.command
             raise _explained(error, config.state_dir()) from error.__cause__
         if report is None:
             return
@@ -183,7 +184,7 @@ class Session:
         where = f" in the stage {self._stage}" if self._stage else ""
         if not self._changing:
             return Interrupted(f"interrupted{where}", code="INTERRUPTED", why="nothing was being changed")
-        removing = self.command in ("down", "stop")
+        removing = self.command in ("down", "lab stop")
         instead = "" if removing else f", or `chaosctl down{self.repeated_options}` to remove everything"
         return Interrupted(
             f"interrupted{where}",

@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tests.unit.cli.json_schema import mistakes
+
 UP_TIMEOUT = 20 * 60  # seconds; the first run on a machine builds the tools
 
 
@@ -66,7 +68,9 @@ class User:
 
     def json(self, *words: str, status: int = 0) -> Any:
         """Result of `chaosctl ... --json`."""
-        return json.loads(self.chaosctl(*words, "--json", status=status).stdout)["result"]
+        told = json.loads(self.chaosctl(*words, "--json", status=status).stdout)
+        assert mistakes(told) == [], "that is not what `chaosctl schema` promises"
+        return told["result"]
 
     @cached_property
     def tools(self) -> dict[str, str]:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from chaosctl.adapters import kubeconfig
 from chaosctl.adapters.kubeconfig import Entry, file_for, files, remove, upsert, without, write
 from chaosctl.errors import Busy, PreconditionFailed
-from tests.unit.adapters import kubeconfig_writers
 
 ENTRY = Entry(
     "chaosctl-lab-default", "https://127.77.0.2", "Q0E=", {"exec": {"command": "/bin/chaosctl", "args": ["token"]}}
@@ -196,11 +195,6 @@ def test_the_lock_of_kubectl_is_respected(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(Busy) as caught:
         write(tmp_path / "config", ENTRY)
     assert caught.value.code == "KUBECONFIG-LOCKED"
-
-
-def test_fifty_writers_at_once_lose_nothing(tmp_path: Path) -> None:
-    outcome = kubeconfig_writers.run(50, tmp_path)
-    assert outcome.clean, outcome
 
 
 def test_an_entry_comes_and_goes_in_one_of_several_files_behind_a_symlink(

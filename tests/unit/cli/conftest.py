@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from chaosctl import __main__ as program
+
 
 @dataclass(frozen=True)
 class Cli:
@@ -33,6 +35,29 @@ class Cli:
             timeout=60,
             check=False,
         )
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The same within the process of the tests, for many calls: starting Python takes longer than what is tested."""
+
+    cwd: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        status = program.run(words)
+        said = self.capsys.readouterr()
+        return subprocess.CompletedProcess(words, status, said.out, said.err)
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Inside:
+    for name in [name for name in os.environ if name.startswith(("CHAOSCTL_", "AWS_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CHAOSCTL_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.chdir(tmp_path)
+    return Inside(tmp_path, capsys)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.adapters.api_server import ApiServer, api_server
 from tests.unit.adapters.web_server import Web, web_server
-from tests.unit.cli.conftest import Cli
+from tests.unit.cli.conftest import Inside
 
 REVIEWS = ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
 
@@ -35,7 +35,7 @@ def pod(name: str, *, ready: bool = True) -> dict[str, Any]:
 class Elsewhere:
     """A shop that somebody else deployed, and a user who has a kubeconfig for it."""
 
-    cli: Cli
+    cli: Inside
     server: ApiServer
     web: Web
 
@@ -49,12 +49,12 @@ class Elsewhere:
 
 
 @pytest.fixture
-def elsewhere(cli: Cli) -> Iterator[Elsewhere]:
-    with api_server(cli.cwd) as (server, _), web_server() as web:
+def elsewhere(inside: Inside) -> Iterator[Elsewhere]:
+    with api_server(inside.cwd) as (server, _), web_server() as web:
         server.put("/api/v1/namespaces/kube-system", {"metadata": {"name": "kube-system", "uid": "cluster-1"}})
         for name in ("web-1", "web-2", "web-3"):
             server.put(f"/api/v1/namespaces/shop/pods/{name}", pod(name))
-        shop = Elsewhere(cli, server, web)
+        shop = Elsewhere(inside, server, web)
         shop.configure()
         yield shop
 
@@ -67,14 +67,14 @@ def test_what_would_change_it_is_refused(elsewhere: Elsewhere, command: str) -> 
     assert elsewhere.server.requests == []
 
 
-def test_the_current_context_alone_is_not_enough(cli: Cli) -> None:
-    done = cli.run("chaos", "--kill-pods", "--target", "context")
+def test_the_current_context_alone_is_not_enough(inside: Inside) -> None:
+    done = inside.run("chaos", "--kill-pods", "--target", "context")
     assert done.returncode == 2
     assert "CONTEXT-MISSING" in done.stderr
 
 
-def test_a_context_and_another_target_contradict_each_other(cli: Cli) -> None:
-    assert cli.run("smoke", "--context", "x", "--target", "lab").returncode == 2
+def test_a_context_and_another_target_contradict_each_other(inside: Inside) -> None:
+    assert inside.run("smoke", "--context", "x", "--target", "lab").returncode == 2
 
 
 def test_smoke_asks_the_configured_routes_only(elsewhere: Elsewhere) -> None:
@@ -115,12 +115,13 @@ def test_doctor_asks_whether_we_may(elsewhere: Elsewhere, allowed: bool, status:
     assert levels == {"app in the context": "ok", "rights for chaos": "ok" if allowed else "problem"}
 
 
-def test_contexts_are_found_in_any_file_of_kubeconfig(elsewhere: Elsewhere, tmp_path: Path) -> None:
+def test_contexts_are_found_in_any_file_of_kubeconfig(
+    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = json.loads((tmp_path / "kubeconfig").read_text())
     (tmp_path / "contexts").write_text(json.dumps({**whole, "clusters": [], "users": [], "current-context": ""}))
     (tmp_path / "clusters").write_text(json.dumps({**whole, "contexts": []}))
-    files = f"{tmp_path / 'missing'}:{tmp_path / 'contexts'}:{tmp_path / 'clusters'}"
-    script = f"import os, sys; os.environ['KUBECONFIG'] = {files!r}; sys.argv[1:] = ['status', '--context', 'x']"
-    done = elsewhere.cli.python("-c", f"{script}; from chaosctl.__main__ import main; main()")
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'missing'}:{tmp_path / 'contexts'}:{tmp_path / 'clusters'}")
+    done = elsewhere.cli.run("status", "--context", "x")
     assert done.returncode == 0, done.stderr
     assert "Could not be asked" not in done.stdout
