@@ -148,7 +148,8 @@ class Session:
         with self.lock():
             result = running.run_stage(stage, self.context(start=start))
         changed = "changed" if result.changed else "nothing to do"
-        data = {"stage": stage.name, "changed": result.changed, "summary": result.summary, **result.details}
+        told = {"changed": result.changed, "summary": result.summary, "seconds": result.seconds}
+        data = {"stage": stage.name, **told, **result.details}
         return Report(data, (f"{stage.name}: {result.summary} ({changed})",))
 
     @property

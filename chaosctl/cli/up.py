@@ -38,7 +38,10 @@ def _report(session: Session, context: Context, results: Mapping[str, StageResul
     url = results["app"].details["url"]
     data = {
         "url": url,
-        "stages": {name: {"changed": r.changed, "summary": r.summary, **r.details} for name, r in results.items()},
+        "stages": {
+            name: {"changed": r.changed, "summary": r.summary, "seconds": r.seconds, **r.details}
+            for name, r in results.items()
+        },
         "stand_ins": [{"what": s.what, "real": s.real} for s in context.target.stand_ins],
         "context": entry_name(context),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from chaosctl.events import StageFinished, StageStarted
 from chaosctl.stages.stage import Context, Stage, StageResult
@@ -15,9 +16,10 @@ def run(stages: Iterable[Stage], context: Context) -> Mapping[str, StageResult]:
 
 
 def run_stage(stage: Stage, context: Context) -> StageResult:
-    """Run one stage and say so."""
+    """Run one stage and say so; the result has its `seconds`."""
     started = time.monotonic()
     context.emit(StageStarted(stage.name, stage.describe()))
     result = stage.run(context)
-    context.emit(StageFinished(stage.name, time.monotonic() - started, result.changed, result.summary))
-    return result
+    seconds = time.monotonic() - started
+    context.emit(StageFinished(stage.name, seconds, result.changed, result.summary))
+    return replace(result, seconds=round(seconds, 3))

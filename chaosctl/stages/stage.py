@@ -45,11 +45,15 @@ class Context:
 
 @dataclass(frozen=True)
 class StageResult:
-    """How a stage ended. `changed` is False when there was nothing to do; `details` is plain data for --json."""
+    """How a stage ended. `changed` is False when there was nothing to do; `details` is plain data for --json.
+
+    `seconds` that it took are filled in by whoever ran it.
+    """
 
     changed: bool
     summary: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 class Stage(Protocol):
