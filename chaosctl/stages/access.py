@@ -28,7 +28,7 @@ class Access:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self.aws = Aws(context.target.aws_env, context.target.region)
+        self.aws = context.aws
 
     @cached_property
     def cluster(self) -> Cluster:

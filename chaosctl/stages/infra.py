@@ -11,7 +11,7 @@ from typing import Any
 
 from chaosctl import config
 from chaosctl.adapters import inventory
-from chaosctl.adapters.aws import Aws, AwsRefused
+from chaosctl.adapters.aws import AwsRefused
 from chaosctl.adapters.inventory import Deployment, Leftover
 from chaosctl.adapters.terraform import Plan, Terraform
 from chaosctl.adapters.terraform_messages import Changes
@@ -45,7 +45,7 @@ class Infra:
         wanted = variables(context)
         bucket_made = ensure_state_bucket(context)
         terraform = open_terraform(context)
-        taken_over = adopt.orphans(terraform, _aws(context), deployment(context), wanted, context.emit)
+        taken_over = adopt.orphans(terraform, context.aws, deployment(context), wanted, context.emit)
         applied = terraform.apply(wanted, taken_over)
         protected = _protect(context, context.settings.infra.deletion_protection)
         return StageResult(
@@ -147,7 +147,7 @@ def ensure_state_bucket(context: Context) -> bool:
 
 def _bucket_mark(context: Context) -> tuple[bool, str]:
     """Whether the state bucket exists, and what its mark says (nothing when there is none)."""
-    aws = _aws(context)
+    aws = context.aws
     try:
         answer = aws.call("s3", "get_object", Bucket=context.target.state_bucket, Key=STATE_MARK)
     except AwsRefused as error:
@@ -165,7 +165,7 @@ def _digest(sources: Path) -> str:
 def deployment(context: Context) -> Deployment:
     """What to look for in AWS; its VPC only when that is surely ours."""
     wanted = Deployment(context.settings.cluster_name, controller.tags(context))
-    return Deployment(wanted.cluster, wanted.tags, inventory.vpc_of(_aws(context), wanted))
+    return Deployment(wanted.cluster, wanted.tags, inventory.vpc_of(context.aws, wanted))
 
 
 def destroy_infra(context: Context) -> Changes:
@@ -198,7 +198,7 @@ def _clear_the_way(context: Context, known: frozenset[str], *, settled: bool) ->
 
     After a run that ended by itself nothing is forgotten.
     """
-    aws = _aws(context)
+    aws = context.aws
 
     def unattached() -> list[Leftover]:
         return inventory.unattached_interfaces(aws, deployment(context))
@@ -220,13 +220,13 @@ def _remove_cluster(context: Context) -> None:
     Before it asks for a cluster's removal, provider 5.x sleeps for a random time of up to a minute. What is still there
     after this is Terraform's: it tries again, slowly, and has the last word.
     """
-    aws, wanted = _aws(context), deployment(context)
+    aws, wanted = context.aws, deployment(context)
     sweep(lambda: inventory.cluster(aws, wanted), aws, context.emit)
 
 
 def _protect(context: Context, wanted: bool) -> bool:
     """Set the cluster's deletion protection; returns whether that changed anything. No cluster, nothing to do."""
-    aws, name = _aws(context), context.settings.cluster_name
+    aws, name = context.aws, context.settings.cluster_name
     try:
         cluster: Mapping[str, Any] = aws.call("eks", "describe_cluster", name=name)["cluster"]
     except AwsRefused as error:
@@ -248,10 +248,6 @@ def _terraform(context: Context, sources: Path, directory: Path) -> Terraform:
         env=context.target.aws_env,
         emit=context.emit,
     )
-
-
-def _aws(context: Context) -> Aws:
-    return Aws(context.target.aws_env, context.target.region)
 
 
 def _counts(changes: Changes) -> dict[str, int]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from chaosctl.adapters.aws import Aws
 from chaosctl.config import Settings
 from chaosctl.events import Emit
 from chaosctl.target import Target
@@ -32,6 +34,11 @@ class Context:
     emit: Emit
     ensure_tools: Tools
     workdir: Path
+
+    @cached_property
+    def aws(self) -> Aws:
+        """The AWS API. One for all stages: each new client reads the description of its service again."""
+        return Aws(self.target.aws_env, self.target.region)
 
     def tool(self, name: str) -> Path:
         """The program `name` (helm, kubectl, terraform)."""

@@ -129,7 +129,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     target = Target("here", "eu-west-1", {}, {}, "bucket", {"public_access_cidrs": ["127.0.0.0/8"]})
     context = Context(Settings(), target, events.ignore, lambda *names: {}, tmp_path)
     world = World(FakeAws(), FakeTerraform(), FakeTerraform(), context)
-    monkeypatch.setattr(infra, "_aws", lambda context: world.aws)
+    monkeypatch.setattr(Context, "aws", world.aws)
     monkeypatch.setattr(
         infra,
         "_terraform",

@@ -51,7 +51,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Forec
         monkeypatch.setattr(plan, "Helm", lambda *_: helm)
         monkeypatch.setattr(access.Access, "helm", helm)
         monkeypatch.setattr(access.Access, "kube", FakeKube())
-        monkeypatch.setattr(access, "Aws", lambda *_: aws)
+        monkeypatch.setattr(Context, "aws", aws)
         monkeypatch.setattr(plan, "drift_of", lambda *_: None)
         monkeypatch.setattr(infra, "examine_infra", lambda _: list(resources))
         charts = dict.fromkeys((controller.RELEASE, Settings().release), ChartSource("x"))
