@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from chaosctl.chaos import requests as r
-from chaosctl.chaos.experiment import Mode
+from chaosctl.chaos.experiment import FaultPlan, Mode
+from chaosctl.chaos.faults import FAULTS
 from chaosctl.chaos.recovery import HEALTHY
 from chaosctl.chaos.requests import Request
 from chaosctl.chaos.timeline import ABSENT, CRASHED, ENDING, READY, UNREADY, Life, Timeline
@@ -30,7 +31,7 @@ class Cause(Enum):
     """Why a request failed, in words."""
 
     TESTER = "this machine could not send it"
-    CRASH = "a pod crashed and was still given requests"
+    CRASH = "a pod crashed or stopped answering, and was still given requests"
     NO_GATE = "an old pod was ended before the load balancer served its successor: no readiness gate"
     DEREGISTRATION = "requests in flight were cut off: the deregistration delay is too short"
     KILLED = "a pod was killed without warning"
@@ -85,6 +86,13 @@ def attribute(line: Timeline) -> tuple[Finding, ...]:
     return tuple(judge.cause_of(request) for request in line.bad() if _end(request) >= since)
 
 
+def _without_warning(plan: FaultPlan) -> Iterator[str]:
+    """UIDs of pods whose processes had no time to finish."""
+    for part in plan.parts or (plan,):
+        if part.mode is Mode.FORCED or (part.fault in FAULTS and FAULTS[part.fault].abrupt):
+            yield from (victim.uid for victim in part.victims if victim.kind == "Pod")
+
+
 def _begin(request: Request) -> float:
     return request.intended / 1e6
 
@@ -95,7 +103,9 @@ def _end(request: Request) -> float:
 
 @dataclass(frozen=True)
 class _Leaving:
-    """A pod that ended. Seconds of CLOCK_MONOTONIC: deletion seen, SIGTERM at the earliest, gone from the API."""
+    """A pod that ended. Seconds of CLOCK_MONOTONIC: deletion seen (or the fault that left no time for one), SIGTERM at
+    the earliest, gone from the API.
+    """
 
     pod: Life
     ending: float
@@ -109,6 +119,7 @@ class _Judge:
 
     def __init__(self, line: Timeline) -> None:
         self._line = line
+        self._unwarned = set(_without_warning(line.experiment.plan)) if line.experiment else set()
         self._leaving = [leaving for pod in line.pods.values() if (leaving := self._leave(pod)) is not None]
         self._ok = {
             stream: {request.number for request in requests if request.ok} for stream, requests in line.requests.items()
@@ -132,17 +143,17 @@ class _Judge:
         return next((finding for finding in found if finding), Finding(request, Cause.UNKNOWN))
 
     def _leave(self, pod: Life) -> _Leaving | None:
-        ending, gone = pod.first(ENDING), pod.first(ABSENT)
-        if ending is None and gone is None:
-            return None
+        gone = pod.first(ABSENT)
+        until = gone if gone is not None else math.inf
+        if pod.id in self._unwarned:
+            hit = next((fault.at for fault in self._line.faults if fault.text == pod.name), None)
+            return _Leaving(pod, hit, hit, until, warned=False) if hit is not None else None
+        ending = pod.first(ENDING)
         begin = ending if ending is not None else gone
-        assert begin is not None
-        forced = self._line.experiment is not None and self._line.experiment.plan.mode is Mode.FORCED
-        injected = any(fault.text == pod.name for fault in self._line.faults)
-        warned = not (forced and injected)
+        if begin is None:
+            return None
         pre_stop = (self._line.settings.pre_stop if self._line.settings else None) or 0.0
-        stops = begin + pre_stop if warned else begin
-        return _Leaving(pod, begin, stops, gone if gone is not None else math.inf, warned)
+        return _Leaving(pod, begin, begin + pre_stop, until, warned=True)
 
     def _serving(self, at: float) -> list[Life]:
         return [target for target in self._line.targets.values() if target.state_at(at) == HEALTHY]

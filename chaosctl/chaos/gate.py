@@ -80,4 +80,6 @@ def holding(record: Record) -> str:
 def unrestored(record: Record, *, with_targets: bool) -> str:
     """What is missing after the undo until pods and targets are as before; empty when nothing is."""
     missing = record.recovery.outstanding or _pods(record)
-    return missing or (_targets(record) if with_targets else "")
+    if missing or not with_targets:
+        return missing
+    return _targets(record) or ("" if record.recovery.targets_healthy else "targets are not healthy yet")

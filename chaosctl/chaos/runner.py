@@ -252,6 +252,7 @@ class Run:
     def _await_aftermath(self) -> None:
         """The undo disturbs pods too: until all is as before."""
         self._enter("recover")
+        self._look_at_fault(soon=True)  # what it said before the undo is about the fault
         unrestored = partial(gate.unrestored, with_targets=self._world.targets is not None)
         self._wait(unrestored, "the undo", time.monotonic() + self._experiment.timing.give_up)
 

@@ -75,14 +75,15 @@ class BadRollout(Fault):
         yield Injected(time.monotonic(), victim.uid, victim.name)
 
     def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
-        """See Fault. What proves it is a pod of that version that does not become ready."""
+        """See Fault. What proves it is a pod of that version that does not become ready; rolling back takes its time."""
         (victim,) = plan.victims
+        missing = workload.unfinished(workload.deployment(cluster, plan.place))
         for pod in cluster.list(PODS, plan.place.namespace, plan.place.selector):
             own = pod["spec"]["containers"][0]
             field, bad = self._change(plan, own)
             if own.get(field) == bad and (trouble := _trouble(pod)):
-                return Look({victim.uid: f"{pod['metadata']['name']}: {trouble}"})
-        return Look()
+                return Look({victim.uid: f"{pod['metadata']['name']}: {trouble}"}, missing)
+        return Look(missing=missing)
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
         """See Fault."""

@@ -37,6 +37,7 @@ class Fault(ABC):
 
     about, needs, undoes  one line each, for `chaosctl chaos list`
     aftermath             its undo disturbs pods as well: the run sees that through
+    abrupt                the processes that it hits have no time to finish
     shows_within          seconds until a first sign of it can be expected; without one by then it had no effect
     """
 
@@ -45,6 +46,7 @@ class Fault(ABC):
     needs: ClassVar[str] = "nothing"
     undoes: ClassVar[str] = "nothing to put back"
     aftermath: ClassVar[bool] = False
+    abrupt: ClassVar[bool] = False
     shows_within: ClassVar[float] = 0.0
     options: ClassVar[type[Options]] = Options
 

@@ -26,6 +26,7 @@ class NodeTerminate(Fault):
     about = "an instance is terminated through the EC2 API; its auto scaling group replaces it"
     needs = "AWS, and two ready nodes"
     undoes = "nothing to put back: the auto scaling group replaces the instance"
+    abrupt = True
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
         """See Fault."""

@@ -11,7 +11,7 @@ from chaosctl.chaos.cluster import Cluster, Place
 from chaosctl.chaos.events import Injected
 from chaosctl.chaos.experiment import Aim, FaultPlan
 from chaosctl.chaos.faults import workload
-from chaosctl.chaos.faults.fault import Fault, Injection
+from chaosctl.chaos.faults.fault import Fault, Injection, Look
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
@@ -43,3 +43,7 @@ class RollingRestart(Fault):
         at = time.monotonic()
         for victim in plan.victims:
             yield Injected(at, victim.uid, victim.name)
+
+    def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
+        """See Fault. The rollout is to come to its end."""
+        return Look(missing=workload.unfinished(workload.deployment(cluster, plan.place)))

@@ -12,7 +12,7 @@ from chaosctl.chaos.cluster import Cluster, Object, Place
 from chaosctl.chaos.events import Injected
 from chaosctl.chaos.experiment import Aim, FaultPlan
 from chaosctl.chaos.faults import fault, template, workload
-from chaosctl.chaos.faults.fault import Fault, Injection
+from chaosctl.chaos.faults.fault import Fault, Injection, Look
 
 VARIABLE = "chaosctl.dev/cold-start-variable"  # annotation of a template that offers it: shortest,longest in seconds
 
@@ -67,6 +67,10 @@ class SlowColdStart(Fault):
         at = time.monotonic()
         for victim in plan.victims:
             yield Injected(at, victim.uid, victim.name)
+
+    def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
+        """See Fault. Both rollouts, there and back, are to come to their end."""
+        return Look(missing=workload.unfinished(workload.deployment(cluster, plan.place)))
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
         """See Fault."""

@@ -66,6 +66,18 @@ def deployment(cluster: Cluster, place: Place) -> Object:
     return found[0]
 
 
+def unfinished(deployment: Object) -> str:
+    """What a rollout still misses; empty once every replica is of the newest template and no old one is left."""
+    meta, status = deployment["metadata"], deployment.get("status", {})
+    if status.get("observedGeneration", 0) < meta.get("generation", 0):
+        return "the rollout has not begun"
+    wanted, updated = deployment["spec"].get("replicas", 1), status.get("updatedReplicas", 0)
+    if updated < wanted:
+        return f"{updated} of {wanted} pods are of the new version"
+    old = status.get("replicas", 0) - updated
+    return f"{old} pods of the old version are left" if old > 0 else ""
+
+
 def as_victim(obj: Object, before: str, namespace: str = "") -> Victim:
     """A Deployment as a victim; `before` is what it has to differ from."""
     meta = obj["metadata"]

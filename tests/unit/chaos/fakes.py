@@ -150,7 +150,7 @@ class FakeCluster:
         found = self.objects[resource.plural, namespace, name]
         _merge(found, {k: v for k, v in change.items() if k != "metadata"})
         if resource.plural == "deployments":
-            found["status"]["replicas"] = found["status"]["readyReplicas"] = found["spec"]["replicas"]
+            found["status"] |= dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), found["spec"]["replicas"])
         return found
 
     def create(self, resource: Resource, manifest: Any) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def deployment(replicas: int) -> dict[str, Any]:
             "replicas": replicas,
             "template": {"metadata": {"annotations": annotations}, "spec": {"containers": [container]}},
         },
-        "status": {"replicas": replicas, "readyReplicas": replicas},
+        "status": {"replicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas},
     }
 
 

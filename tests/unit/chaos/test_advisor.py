@@ -83,6 +83,16 @@ def test_a_kill_without_grace_is_no_fault_of_pre_stop() -> None:
     assert found.setting == ""  # the health check is as fast as can be
 
 
+def test_a_pod_whose_node_is_gone_is_dead_long_before_kubernetes_says_so() -> None:
+    story = Story()
+    plan = replace(story.experiment.plan, fault="node-terminate")
+    story.experiment = replace(story.experiment, plan=plan)
+    story.target(12.0, 1, "unhealthy").leaves(30.0, 1, 35.0).arrives(30.1, 4, 34.0).target(34.5, 4, "healthy")
+    found = advice(story, {(0.2, 11.9): ("both", "timeout", 0)})
+    assert found.cause is Cause.KILLED
+    assert "web-1" in found.because and "11.9 s" in found.because
+
+
 def test_all_pods_at_once_leave_nobody_to_serve() -> None:
     story = Story()
     for number in (1, 2, 3):

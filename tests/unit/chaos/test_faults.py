@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaosctl.adapters.kube import Resource
 from chaosctl.chaos import runner
 from chaosctl.chaos.cluster import DisruptionBudget
 from chaosctl.chaos.experiment import Aim
 from chaosctl.chaos.faults import FAULTS, SINGLE
+from chaosctl.chaos.faults.workload import unfinished
 from chaosctl.chaos.result import Result
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.chaos.verdict import Verdict
@@ -127,6 +130,47 @@ def test_the_cold_start_variable_is_put_back() -> None:
     assert settings_of(cluster) != before
     fault.undo(data, cluster)
     assert settings_of(cluster) == before
+
+
+class SlowRollouts(FakeCluster):
+    """A change of the Deployment's template replaces its pods a moment later."""
+
+    def patch(self, resource: Resource, name: str, change: Any, namespace: str = "") -> dict[str, Any]:
+        found = super().patch(resource, name, change, namespace)
+        found["status"]["updatedReplicas"] = 0
+        timer = threading.Timer(0.1, self._roll, [found, set(self.pods_now)])
+        timer.daemon = True
+        timer.start()
+        return found
+
+    def _roll(self, found: dict[str, Any], old: set[str]) -> None:
+        for known in [self.pods_now[name] for name in old]:
+            self._end(known)
+        found["status"]["updatedReplicas"] = found["spec"]["replicas"]
+
+
+def test_the_rollout_back_has_ended_when_the_run_ends(tmp_path: Path) -> None:
+    """What is planned next must not meet pods that are about to go."""
+    whole = whole_cluster()
+    cluster = SlowRollouts(whole.pods_now, objects=whole.objects)
+    result = judged(cluster, tmp_path, "slow-cold-start")
+    assert (result.verdict, result.reasons) == (Verdict.PASS, ())
+    first = {f"web-{number}" for number in range(101, 105)}  # of the slow version
+    assert len(cluster.pods_now) == 4 and not first & set(cluster.pods_now)
+
+
+@pytest.mark.parametrize(
+    ("generation", "status", "missing"),
+    [
+        (1, {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3}, ""),
+        (2, {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3}, "the rollout has not begun"),
+        (2, {"observedGeneration": 2, "replicas": 4, "updatedReplicas": 1}, "1 of 3 pods are of the new version"),
+        (2, {"observedGeneration": 2, "replicas": 4, "updatedReplicas": 3}, "1 pods of the old version are left"),
+    ],
+)
+def test_a_rollout_says_what_it_misses(generation: int, status: dict[str, int], missing: str) -> None:
+    found = {"metadata": {"generation": generation}, "spec": {"replicas": 3}, "status": status}
+    assert unfinished(found) == missing
 
 
 def test_an_undo_leaves_alone_what_someone_else_has_set_since() -> None:
