@@ -114,7 +114,9 @@ def until_it_saturates(rate: float) -> Iterator[Held]:
 
 def _text(report: dict[str, object], rows: list[Held]) -> str:
     lines = [f"{report['machine']}, load {report['load']:.1f}", ""]
-    lines.append(f"{'a second, twice':<18}{'requests':>10}{'failed':>8}{'core':>9}{'late p50':>11}{'p99':>11}{'max':>11}")
+    lines.append(
+        f"{'a second, twice':<18}{'requests':>10}{'failed':>8}{'core':>9}{'late p50':>11}{'p99':>11}{'max':>11}"
+    )
     lines += [
         f"{row.rate:<18g}{row.requests:>10}{row.failed:>8}{row.cpu_percent:>7.1f} %{row.lag_p50_ms:>8.2f} ms"
         f"{row.lag_p99_ms:>8.2f} ms{row.lag_max_ms:>8.1f} ms{'' if row.holds else '  not held'}"

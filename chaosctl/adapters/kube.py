@@ -133,12 +133,19 @@ class Kube:
     ) -> tuple[Objects, str]:
         """All matching objects, and the resource version from which a watch continues."""
         items: Objects = []
-        query = _selection(labels, fields) | {"limit": str(PAGE)}
+        for page in self._pages(resource, namespace, _selection(labels, fields)):
+            items += page.get("items") or ()
+            version = str(page["metadata"]["resourceVersion"])
+        return items, version
+
+    def _pages(self, resource: Resource, namespace: str | None, selection: Mapping[str, str]) -> Iterator[Object]:
+        """A list as the API server gives it, one page after the other."""
+        query = {**selection, "limit": str(PAGE)}
         while True:
             page = self.call("GET", resource.path(namespace), query)
-            items += page.get("items") or ()
+            yield page
             if not (more := page["metadata"].get("continue")):
-                return items, page["metadata"]["resourceVersion"]
+                return
             query["continue"] = more
 
     def create(self, resource: Resource, manifest: Object, *, dry_run: bool = False) -> Object:
@@ -208,8 +215,12 @@ class Kube:
         }
 
     def pods(self, namespace: str, labels: str = "") -> Pods:
-        """The pods that match a label selector, those that are going away included."""
-        return [Pod.of(o) for o in self.list(PODS, namespace, labels=labels)]
+        """The pods that match a label selector, those that are going away included.
+
+        Of a page only what a Pod keeps stays in memory: ten thousand whole objects are several hundred megabytes.
+        """
+        pages = self._pages(PODS, namespace, _selection(labels, ""))
+        return [Pod.of(o) for page in pages for o in page.get("items") or ()]
 
     def ready_pods(self, namespace: str, labels: str = "") -> Pods:
         """The pods that serve: condition Ready is true and nobody has asked for their deletion."""

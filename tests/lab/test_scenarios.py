@@ -27,9 +27,13 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     user.chaosctl("lab", "stop", "--yes", status=None)
 
 
+def deployment(user: User) -> Any:
+    return json.loads(user.kubectl("-n", NAMESPACE, "get", "deployment", NAMESPACE, "-o", "json"))
+
+
 def replicas(user: User) -> tuple[int, int, int]:
     """Of the Deployment, and the bounds of its HPA."""
-    app = json.loads(user.kubectl("-n", NAMESPACE, "get", "deployment", NAMESPACE, "-o", "json"))
+    app = deployment(user)
     hpa = json.loads(user.kubectl("-n", NAMESPACE, "get", "hpa", NAMESPACE, "-o", "json"))
     return app["spec"]["replicas"], hpa["spec"]["minReplicas"], hpa["spec"]["maxReplicas"]
 
@@ -46,12 +50,69 @@ def test_every_fault_is_listed_with_whether_it_can_be_done_here(user: User) -> N
     assert {"quick", "seed"} <= {scenario["name"] for scenario in listed["scenarios"]}
 
 
-def test_the_quick_scenario_passes_with_proof_for_each_step(user: User) -> None:
-    result: Any = user.json("chaos", "run", "quick")
+def test_the_quick_scenario_passes_with_proof_for_each_step_and_reports(user: User) -> None:
+    page, junit = user.home / "quick.html", user.home / "quick.xml"
+    result: Any = user.json("chaos", "run", "quick", "--html", str(page), "--junit", str(junit))
     assert result["verdict"] == "PASS"
+    parts = ("01-pod-kill", "02-together", "03-scale", "04-app-crash")
+    assert all(page.with_stem(f"quick-{part}").read_text().endswith("</html>") for part in parts)
+    assert all(junit.with_stem(f"quick-{part}").read_text().startswith("<?xml") for part in parts)
     evidence = [{kill["evidence"] for kill in step["kills"]} for step in result["steps"]]
     assert evidence == [{"gone"}, {"gone"}, {"3 -> 4 replicas"}, {"restarts 0 -> 1"}]
     assert replicas(user) == (3, 3, 15)
+
+
+@pytest.mark.parametrize("name", ["rollouts", "nodes", "seed"])
+def test_a_shipped_scenario_passes(user: User, name: str) -> None:
+    result: Any = user.json("chaos", "run", name)
+    assert result["verdict"] == "PASS", [(step["step"], step["verdict"]) for step in result["steps"]]
+    assert all(kill["gone"] for step in result["steps"] for kill in step["kills"])
+    assert replicas(user) == (3, 3, 15) and cordoned(user) == []
+
+
+@pytest.fixture
+def as_it_was(user: User) -> Iterator[None]:
+    """Puts the pod template and the chart's values back, whatever a test does to them."""
+    spec = deployment(user)["spec"]["template"]["spec"]
+    yield
+    patch(user, [{"op": "replace", "path": "/spec/template/spec", "value": spec}])
+    user.chaosctl("app")
+
+
+@pytest.mark.usefixtures("as_it_was")
+def test_a_readiness_probe_that_is_too_slow_is_named(user: User) -> None:
+    values = user.home / "values.yaml"
+    values.write_text("probes: {readiness: {periodSeconds: 5, failureThreshold: 3}}")
+    user.chaosctl("app", CHAOSCTL_APP__VALUES=str(values))
+    assert advice_on(user, "app-crash")["CRASH"] == "probes.readiness: {periodSeconds: 1, failureThreshold: 1}"
+
+
+@pytest.mark.usefixtures("as_it_was")
+def test_a_missing_readiness_gate_is_named(user: User) -> None:
+    """Pods that count as ready before they answer: without the gate a rollout goes on until none of the old is left."""
+    user.kubectl("label", "namespace", NAMESPACE, "elbv2.k8s.aws/pod-readiness-gate-inject-")
+    app = "/spec/template/spec/containers/0"
+    change: list[dict[str, Any]] = [
+        {"op": "remove", "path": f"{app}/startupProbe"},
+        {"op": "remove", "path": f"{app}/livenessProbe"},
+        {"op": "replace", "path": f"{app}/readinessProbe", "value": {"tcpSocket": {"port": 3000}, "periodSeconds": 1}},
+        {"op": "replace", "path": f"{app}/env", "value": [{"name": "CHAOTIC_COLD_START_SECONDS", "value": "20,20"}]},
+    ]
+    patch(user, change)
+    user.kubectl("-n", NAMESPACE, "rollout", "status", "deployment", NAMESPACE, "--timeout=180s")
+    gate = "label on the namespace: elbv2.k8s.aws/pod-readiness-gate-inject=enabled"
+    assert advice_on(user, "rolling-restart")["NO_GATE"] == gate
+
+
+def patch(user: User, change: list[dict[str, Any]]) -> None:
+    """JSON patch of the app's Deployment."""
+    user.kubectl("-n", NAMESPACE, "patch", "deployment", NAMESPACE, "--type=json", f"--patch={json.dumps(change)}")
+
+
+def advice_on(user: User, fault: str) -> dict[str, str]:
+    """Cause to smallest safe setting, for what users noticed of a fault."""
+    told = user.chaosctl("chaos", "--fault", fault, "--observe", "15", "--json", status=10).stdout
+    return {advice["cause"]: advice["setting"] for advice in json.loads(told)["result"]["advice"]}
 
 
 def test_a_plan_is_executed_exactly(user: User) -> None:

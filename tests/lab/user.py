@@ -62,9 +62,9 @@ class User:
         return done
 
     def chaosctl(
-        self, *words: str, status: int | None = 0, timeout: float = UP_TIMEOUT
+        self, *words: str, status: int | None = 0, timeout: float = UP_TIMEOUT, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        return self.run("chaosctl", *words, status=status, timeout=timeout)
+        return self.run("chaosctl", *words, status=status, timeout=timeout, **env)
 
     def json(self, *words: str, status: int = 0) -> Any:
         """Result of `chaosctl ... --json`."""

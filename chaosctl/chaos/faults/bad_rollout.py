@@ -75,7 +75,7 @@ class BadRollout(Fault):
         yield Injected(time.monotonic(), victim.uid, victim.name)
 
     def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
-        """See Fault. What proves it is a pod of that version that does not become ready; rolling back takes its time."""
+        """See Fault. A pod of that version that does not become ready proves it; rolling back takes its time."""
         (victim,) = plan.victims
         missing = workload.unfinished(workload.deployment(cluster, plan.place))
         for pod in cluster.list(PODS, plan.place.namespace, plan.place.selector):

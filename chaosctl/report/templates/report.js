@@ -21,8 +21,4 @@
     const n = Math.floor((at - data.left) / data.step);
     if (n >= 0 && n < data.columns.length) show(n);
   });
-  const all = () => [...document.querySelectorAll("details")];
-  let closed = [];
-  addEventListener("beforeprint", () => { closed = all().filter((d) => !d.open); closed.forEach((d) => { d.open = true; }); });
-  addEventListener("afterprint", () => closed.forEach((d) => { d.open = false; }));
 })();

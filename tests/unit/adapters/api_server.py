@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,7 +18,10 @@ Object = dict[str, Any]
 
 
 class ApiServer(ThreadingHTTPServer):
-    """`objects` by URL path; `refuse` answers (status, body) for a (method, path)."""
+    """`objects` by URL path; `refuse` answers (status, body) for a (method, path).
+
+    on_delete  is told the path of what is deleted, before that is answered; nothing is deleted by itself
+    """
 
     daemon_threads = True
 
@@ -30,6 +33,7 @@ class ApiServer(ThreadingHTTPServer):
         self.watches: dict[str, list[Object]] = {}
         self.news = threading.Condition()
         self.closing = False
+        self.on_delete: Callable[[str], None] = lambda path: None
 
     def put(self, path: str, obj: Object) -> None:
         self.objects[path] = obj
@@ -43,6 +47,7 @@ class ApiServer(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: an answer would wait 40 ms for an acknowledgement
     server: ApiServer
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -58,6 +63,8 @@ class Handler(BaseHTTPRequestHandler):
         )
         if refused := self.server.refuse.get((self.command, url.path)):
             return self.answer(*refused)
+        if self.command == "DELETE":
+            self.server.on_delete(url.path)
         if query.get("watch"):
             return self.stream(url.path)
         if self.command == "GET":

@@ -150,7 +150,8 @@ class FakeCluster:
         found = self.objects[resource.plural, namespace, name]
         _merge(found, {k: v for k, v in change.items() if k != "metadata"})
         if resource.plural == "deployments":
-            found["status"] |= dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), found["spec"]["replicas"])
+            count = found["spec"]["replicas"]
+            found["status"] |= {"replicas": count, "readyReplicas": count, "updatedReplicas": count}
         return found
 
     def create(self, resource: Resource, manifest: Any) -> dict[str, Any]:
