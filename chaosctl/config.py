@@ -65,6 +65,8 @@ class InfraSettings(Section):
     node_desired_size: int = Field(2, ge=1)
     public_access_cidrs: Cidrs = []  # empty: only the address that this machine is seen from
     deletion_protection: bool = False
+    monthly_budget_usd: float | None = Field(None, ge=1)  # None: no budget
+    budget_emails: list[str] = []
 
     @model_validator(mode="after")
     def _sizes(self) -> InfraSettings:

@@ -243,3 +243,33 @@ variable "log_retention_days" {
     error_message = "log_retention_days must be a period that CloudWatch offers: 1, 3, 5, 7, 14, 30, 60, 90, ... days."
   }
 }
+
+variable "monthly_budget_usd" {
+  description = "Budget in US dollars a month: 80 % spent, or 100 % forecast, is told to budget_emails. Null: no budget."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.monthly_budget_usd == null ? true : var.monthly_budget_usd >= 1
+    error_message = "monthly_budget_usd must be at least 1, or null for none."
+  }
+
+  validation {
+    condition     = var.monthly_budget_usd == null ? true : length(var.budget_emails) > 0
+    error_message = "monthly_budget_usd needs budget_emails: a budget that tells nobody is none."
+  }
+}
+
+variable "budget_emails" {
+  description = "Who is told about monthly_budget_usd; at most ten addresses."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = length(var.budget_emails) <= 10 && alltrue([
+      for address in var.budget_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))
+    ])
+    error_message = "budget_emails must be at most ten addresses of e-mail."
+  }
+}

@@ -20,6 +20,7 @@ COMMANDS = {
     "app": "Install the app, until users reach every pod of it.",
     "doctor": "What could stop a run: credentials, quotas, versions, locks, leftovers, this machine.",
     "plan": "What `up` would change, and what it costs.",
+    "cost": "What a deployment costs a month, and what the money buys.",
     "smoke": "Is it serving, correctly and quickly enough?",
     "chaos": "Break it under live traffic: does it stay within its budget, and recover?",
     "status": "What exists, in which state, where.",

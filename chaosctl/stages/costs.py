@@ -18,13 +18,14 @@ PRICED = {
     "aws_eip": ("public IPv4 address", "hourly", "public_ipv4"),
     "aws_cloudwatch_dashboard": ("dashboard", "monthly", "dashboard"),
     "aws_cloudwatch_metric_alarm": ("alarm", "monthly", "alarm"),
+    "aws_kms_key": ("KMS key", "monthly", "kms_key"),
 }
-NOT_COUNTED = "traffic, requests, log volume, KMS keys"
+NOT_COUNTED = "traffic, requests, log volume (`chaosctl cost` does)"
 
 
 @dataclass(frozen=True)
 class Prices:
-    """US dollars. `hourly`, `monthly` and `instances` (hourly, by type) by name."""
+    """US dollars. `hourly`, `monthly`, `instances` (hourly, by type) and `usage` (a GB or unit) by name."""
 
     region: str
     collected: date
@@ -33,6 +34,7 @@ class Prices:
     hourly: Mapping[str, float]
     monthly: Mapping[str, float]
     instances: Mapping[str, float]
+    usage: Mapping[str, float]
 
     def a_month(self, kind: str, name: str) -> float | None:
         """What one of it costs a month, or None when the table does not know it."""

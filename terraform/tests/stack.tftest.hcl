@@ -51,6 +51,11 @@ run "defaults" {
   }
 
   assert {
+    condition     = length(aws_budgets_budget.monthly) == 0
+    error_message = "No budget unless somebody asks for one."
+  }
+
+  assert {
     condition = (
       alltrue([for subnet in aws_subnet.public : subnet.tags["kubernetes.io/role/elb"] == "1"]) &&
       alltrue([for subnet in aws_subnet.private : subnet.tags["kubernetes.io/role/internal-elb"] == "1"])
@@ -239,5 +244,29 @@ run "without_container_insights" {
   assert {
     condition     = aws_eks_addon.on_nodes["coredns"].addon_version == "v1.15.0-eksbuild.1"
     error_message = "A version that is named is used."
+  }
+}
+
+run "with_a_budget" {
+  command = plan
+
+  variables {
+    monthly_budget_usd = 250
+    budget_emails      = ["oncall@example.com"]
+  }
+
+  assert {
+    condition = (
+      aws_budgets_budget.monthly[0].limit_amount == "250.00" &&
+      one(aws_budgets_budget.monthly[0].cost_filter).values == tolist(["user:chaosctl:cluster$chaotic-backend-cluster"])
+    )
+    error_message = "The budget counts what carries the tag of this cluster."
+  }
+
+  assert {
+    condition = toset([for n in aws_budgets_budget.monthly[0].notification : "${n.notification_type} ${n.threshold}"]) == toset([
+      "ACTUAL 80", "FORECASTED 100",
+    ])
+    error_message = "It tells before the money is spent, and when most of it is."
   }
 }

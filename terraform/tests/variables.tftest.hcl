@@ -27,6 +27,7 @@ run "words_that_are_not_names" {
     admin_principal_arns = ["arn:aws:sts::123456789012:assumed-role/deployer/session"]
     addon_versions       = { "aws-ebs-csi-driver" = "v1.0.0" }
     log_retention_days   = 31
+    monthly_budget_usd   = 100
   }
 
   expect_failures = [
@@ -44,6 +45,7 @@ run "words_that_are_not_names" {
     var.admin_principal_arns,
     var.addon_versions,
     var.log_retention_days,
+    var.monthly_budget_usd,
   ]
 }
 
@@ -59,6 +61,7 @@ run "values_that_are_out_of_range" {
     node_disk_gib            = 30.5
     developer_principal_arns = ["somebody"]
     public_access_cidrs      = ["203.0.113.7/32", "0.0.0.0/0"]
+    monthly_budget_usd       = 0.5
   }
 
   expect_failures = [
@@ -70,6 +73,7 @@ run "values_that_are_out_of_range" {
     var.node_disk_gib,
     var.developer_principal_arns,
     var.public_access_cidrs,
+    var.monthly_budget_usd,
   ]
 }
 
@@ -82,6 +86,7 @@ run "values_that_contradict_each_other" {
     public_access_cidrs      = ["203.0.113.7"]
     admin_principal_arns     = ["arn:aws:iam::123456789012:role/both"]
     developer_principal_arns = ["arn:aws:iam::123456789012:role/both"]
+    budget_emails            = ["nobody"]
   }
 
   expect_failures = [
@@ -89,5 +94,6 @@ run "values_that_contradict_each_other" {
     var.vpc_cidr,
     var.public_access_cidrs,
     var.developer_principal_arns,
+    var.budget_emails,
   ]
 }

@@ -13,6 +13,8 @@ from chaosctl import config
 from chaosctl.adapters import process
 from chaosctl.config import InfraSettings, Settings, ToolboxSettings
 from chaosctl.events import ignore
+from chaosctl.stages import costs, setups
+from chaosctl.stages.costs import Resource
 from chaosctl.toolbox import Toolbox, providers
 
 ROOTS = ("terraform", "terraform/bootstrap")
@@ -92,3 +94,29 @@ def test_settings_and_variables_have_the_same_names_and_defaults(terraform: Terr
     expected = settings.infra.model_dump(exclude={*NOT_TERRAFORMS, "public_access_cidrs"})
     expected |= {name: getattr(settings, name) for name in SET_BY_STAGES}
     assert defaults(terraform) == expected
+
+
+@pytest.fixture(scope="module")
+def made(terraform: Terraform) -> Mapping[str, list[Resource]]:
+    """What the runs of stack.tftest.hcl make or plan, by the name of the run."""
+    found = {}
+    for line in terraform("terraform", "test", "-json", "-verbose", "-filter=tests/stack.tftest.hcl").splitlines():
+        told = json.loads(line)
+        if told["type"] == "test_state":
+            resources = told["test_state"]["root_module"]["resources"]
+            found[told["@testrun"]] = [Resource(r["type"], r["values"]) for r in resources if r["mode"] == "managed"]
+        if told["type"] == "test_plan":
+            changes = [c for c in told["test_plan"]["resource_changes"] if c["mode"] == "managed"]
+            found[told["@testrun"]] = [
+                Resource(c["type"], c["change"]["after"]) for c in changes if c["change"]["after"]
+            ]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("run", "infra"),
+    [("defaults", InfraSettings()), ("highly_available", InfraSettings(az_count=3, single_nat_gateway=False))],
+)
+def test_cost_counts_what_terraform_makes(made: Mapping[str, list[Resource]], run: str, infra: InfraSettings) -> None:
+    real = costs.bill(made[run], balancers=setups.BALANCERS, zones=infra.az_count, prices=costs.load(None))
+    assert setups.fixed(infra, costs.load(None)) == real, "chaosctl/stages/setups.py says otherwise"

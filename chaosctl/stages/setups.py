@@ -1,0 +1,157 @@
+"""The set-ups that `cost` compares: what Terraform makes of their settings, what is used besides, what they trade."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from chaosctl.config import InfraSettings
+from chaosctl.stages.costs import Item, Prices, Resource, bill
+
+BALANCERS = 1  # one Ingress
+DISK_GIB = 30  # default of node_disk_gib, which no setting changes
+FREE_OUT_GB = 100  # a month and account, out to the internet
+# What Terraform makes besides, whatever the settings are; a contract test counts it.
+ALWAYS = {"aws_eks_cluster": 1, "aws_kms_key": 1}
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What is used in a month, which no plan tells: GB, and the load balancer's capacity units on average."""
+
+    logs_gb: float = 10
+    nat_gb: float = 10
+    users_gb: float = 10
+    capacity_units: float = 1
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A set-up by its settings."""
+
+    name: str
+    infra: InfraSettings
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a set-up costs a month: what stands there, and what the assumed usage adds."""
+
+    setup: Setup
+    fixed: Sequence[Item]
+    used: Sequence[Item]
+
+
+SMALL = Setup("small", InfraSettings())
+HIGHLY_AVAILABLE = Setup(
+    "highly available",
+    InfraSettings(az_count=3, single_nat_gateway=False, node_min_size=3, node_desired_size=3, node_max_size=6),
+)
+
+
+def setups(configured: InfraSettings) -> list[Setup]:
+    """The two, and the one in the settings when it is neither."""
+    shown = [SMALL, HIGHLY_AVAILABLE]
+    return shown if configured in [s.infra for s in shown] else [*shown, Setup("as configured", configured)]
+
+
+def priced(setup: Setup, usage: Usage, prices: Prices) -> Bill:
+    """What it costs a month by this table of prices."""
+    return Bill(setup, fixed(setup.infra, prices), list(_used(setup.infra, usage, prices)))
+
+
+def fixed(infra: InfraSettings, prices: Prices, *, nodes: int | None = None) -> list[Item]:
+    """What costs money by merely existing; with another number of nodes than at first, when told."""
+    return bill(resources(infra, nodes=nodes), balancers=BALANCERS, zones=infra.az_count, prices=prices)
+
+
+def resources(infra: InfraSettings, *, nodes: int | None = None) -> list[Resource]:
+    """What Terraform makes of these settings, as far as it costs money."""
+    gateways = 1 if infra.single_nat_gateway else infra.az_count
+    group = {
+        "scaling_config": [{"desired_size": infra.node_desired_size if nodes is None else nodes}],
+        "instance_types": infra.node_instance_types,
+    }
+    disk = {"block_device_mappings": [{"ebs": [{"volume_size": DISK_GIB}]}]}
+    return [
+        *(Resource(kind, {}) for kind, count in ALWAYS.items() for _ in range(count)),
+        *[Resource("aws_nat_gateway", {}), Resource("aws_eip", {})] * gateways,
+        Resource("aws_launch_template", disk),
+        Resource("aws_eks_node_group", group),
+    ]
+
+
+def _used(infra: InfraSettings, usage: Usage, prices: Prices) -> Iterator[Item]:
+    price = prices.usage
+    # With one gateway, what nodes of the other zones send through it crosses zones.
+    crossing = usage.nat_gb * (infra.az_count - 1) / infra.az_count if infra.single_nat_gateway else 0
+    yield Item("GB of logs written", usage.logs_gb, price["logs_ingested"])
+    yield Item("GB of logs kept", usage.logs_gb, price["logs_stored"])
+    yield Item("GB through NAT", usage.nat_gb, price["nat_processed"])
+    yield Item("GB of it between zones", round(crossing, 1), price["between_zones"])
+    yield Item(
+        "load balancer capacity unit", usage.capacity_units, price["capacity_unit_hour"] * prices.hours_per_month
+    )
+    yield Item("GB to users, beyond the free", max(0, usage.users_gb - FREE_OUT_GB), price["out_to_users"])
+
+
+@dataclass(frozen=True)
+class TradeOff:
+    """A choice, what the dearer side of it costs more a month, and what that buys."""
+
+    choice: str
+    dollars: float
+    buys: str
+
+
+def trade_offs(prices: Prices) -> list[TradeOff]:
+    """The choices that change the bill, for the default instance type."""
+    gateway = _a_month(prices, "nat_gateway") + _a_month(prices, "public_ipv4")
+    node = (prices.a_month("instances", "t3.medium") or 0) + DISK_GIB * prices.monthly["gp3_gb"]
+    zone = _a_month(prices, "public_ipv4")
+    balancer = _a_month(prices, "load_balancer") + 2 * _a_month(prices, "public_ipv4")
+    return [
+        TradeOff(
+            "a NAT gateway in each zone (single_nat_gateway = false), for each zone beyond the first",
+            gateway,
+            "with one gateway, the loss of its zone cuts all nodes off from AWS and from image registries: pods that "
+            "run go on serving, new nodes and new images cannot be had. Paying for traffic between zones ends too",
+        ),
+        TradeOff(
+            "a third node (node_desired_size = 3)",
+            node,
+            "of two nodes, one lost is half of the capacity, and the other must take all pods; of three, a third",
+        ),
+        TradeOff(
+            "a third zone (az_count = 3), without its node and gateway",
+            zone,
+            "the app survives a zone with two thirds of its capacity, not half; etcd of EKS is in three zones anyway",
+        ),
+        TradeOff(
+            "the load balancer",
+            balancer,
+            "TLS, health checks, readiness gates. Several Ingresses of one group share one; a Service of type NodePort "
+            "would be free, and would have none of that",
+        ),
+        TradeOff(
+            "EKS instead of a control plane of one's own",
+            _a_month(prices, "eks_cluster"),
+            "API servers and etcd in three zones that someone else replaces at night. Extended support, at six times "
+            "the price, is off: EKS upgrades a version by itself when it ends, and `chaosctl doctor` warns before",
+        ),
+        TradeOff(
+            "10 GB of logs a month, kept for 30 days",
+            10 * (prices.usage["logs_ingested"] + prices.usage["logs_stored"]),
+            "writing is dear, keeping is not: log_retention_days hardly changes the bill, saying less does. VPC flow "
+            "logs and the audit log are most of it where traffic is low",
+        ),
+        TradeOff(
+            "a KMS key of the cluster's own",
+            _a_month(prices, "kms_key", "monthly"),
+            "Kubernetes secrets are encrypted with a key whose use is logged and which can be taken away",
+        ),
+    ]
+
+
+def _a_month(prices: Prices, name: str, kind: str = "hourly") -> float:
+    return prices.a_month(kind, name) or 0
