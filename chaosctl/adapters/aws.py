@@ -54,6 +54,7 @@ class Cluster:
     endpoint: str
     ca: str
     vpc_id: str
+    created: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ class Aws:
             endpoint=c.get("endpoint", ""),
             ca=c.get("certificateAuthority", {}).get("data", ""),
             vpc_id=c.get("resourcesVpcConfig", {}).get("vpcId", ""),
+            created=c.get("createdAt"),
         )
 
     def pod_identity_role(self, cluster: str, namespace: str, service_account: str) -> str:

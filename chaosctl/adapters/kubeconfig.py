@@ -89,6 +89,11 @@ def remove(path: Path, name: str) -> bool:
     return _edit(path, lambda text: without(text, name))
 
 
+def has(path: Path, name: str) -> bool:
+    """Whether the file has our entries of that name. A file that does not exist has none."""
+    return _has(_parse(_read(path), path), name)
+
+
 def _edit(path: Path, change: Callable[[str], str]) -> bool:
     real = path.resolve()  # a symlink stays one; what it points to is replaced
     if real.exists() and not real.is_file():  # /dev/null for example: root could replace even that

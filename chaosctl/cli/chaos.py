@@ -278,7 +278,7 @@ class Chaos:
         self._access = Access(self._context)
         cloud = Instances(self._access.aws) if self._context.target.aws_env else None
         self._cluster = KubeCluster(self._access.kube, cloud)
-        self._directory = chaos_report.directory_of(self._context.workdir)
+        self._directory = journals.directory_of(self._context.workdir)
         ours = self._context.target.kubeconfig is None
         self._undo_log = UndoLog(self._directory / "undo", one_cluster=ours)
 

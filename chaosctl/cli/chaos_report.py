@@ -93,9 +93,4 @@ def with_files(report: Report, written: list[Path], *, keep: bool) -> Report:
 
 
 def _directory(session: Session) -> Path:
-    return directory_of(compose.environment_dir(session.settings))
-
-
-def directory_of(environment: Path) -> Path:
-    """Where the runs of an environment are."""
-    return environment / "chaos"
+    return journals.directory_of(compose.environment_dir(session.settings))

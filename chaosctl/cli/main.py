@@ -23,7 +23,7 @@ COMMANDS = {
     "cost": "What a deployment costs a month, and what the money buys.",
     "smoke": "Is it serving, correctly and quickly enough?",
     "chaos": "Break it under live traffic: does it stay within its budget, and recover?",
-    "status": "What exists, in which state, where.",
+    "status": "The page to open first: what exists, in which state, what users get.",
     "url": "Where the app is.",
     "down": "Remove everything, and prove that nothing is left.",
     "lab": "The lab on this machine: start, stop, look at it.",

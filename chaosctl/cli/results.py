@@ -18,7 +18,9 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
 
+from chaosctl.adapters.alarms import Alarm
 from chaosctl.adapters.aws import Cluster
+from chaosctl.adapters.certificates import Certificate
 from chaosctl.adapters.elb import LoadBalancer, TargetHealth
 from chaosctl.adapters.inventory import Leftover
 from chaosctl.adapters.terraform_plan import AttributeChange
@@ -32,7 +34,8 @@ from chaosctl.stages import smoke
 from chaosctl.stages.costs import Item
 from chaosctl.stages.drift import Difference
 from chaosctl.stages.plan import ReleaseChange
-from chaosctl.stages.status import Node, PodLine, Workload
+from chaosctl.stages.setups import TradeOff, Usage
+from chaosctl.stages.status import Answer, Node, PodLine, Spent, Workload
 from chaosctl.target import StandIn
 from chaosctl.toolbox.toolbox import ToolReport
 from chaosctl.ui.render import SCHEMA
@@ -112,6 +115,10 @@ class PriceTable(TypedDict):
     collected: str
 
 
+class PriceSource(PriceTable):
+    source: str
+
+
 class Cost(TypedDict):
     """Dollars a month."""
 
@@ -128,6 +135,25 @@ class Plan(TypedDict):
     terraform: list[Resource]
     helm: list[ReleaseChange]
     cost: Cost
+
+
+class SetUp(TypedDict):
+    """What a set-up costs a month: what stands there, and what the assumed usage adds."""
+
+    name: str
+    total: float
+    fixed: list[Item]
+    used: list[Item]
+    infra: dict[str, Any]
+
+
+class Costs(TypedDict):
+    currency: Literal["USD"]
+    period: Literal["month"]
+    setups: list[SetUp]
+    usage: Usage
+    trade_offs: list[TradeOff]
+    prices: PriceSource
 
 
 class Smoke(TypedDict):
@@ -258,22 +284,39 @@ class Nowhere(TypedDict):
     cluster: None
 
 
+class StageSeen(TypedDict):
+    """Whether what a stage of `up` makes is there."""
+
+    stage: str
+    state: Literal["done", "incomplete", "missing", "unknown"]
+    seen: str
+
+
 class Seen(TypedDict):
-    """What exists; `drift` with --drift only."""
+    """What exists, and what is wrong with it; `drift` with --drift only."""
 
     target: str
     environment: str
     region: str
+    chaosctl: str
+    stages: list[StageSeen]
     cluster: Cluster | None
     nodes: list[Node]
     workloads: list[Workload]
     pods: list[PodLine]
     url: str
+    answer: Answer | None
     balancer: LoadBalancer | None
     targets: list[TargetHealth]
+    certificates: list[Certificate]
+    alarms: list[Alarm]
+    spent: Spent | None
+    last_chaos: Run | None
     remains: list[Leftover]
     problems: list[str]
+    troubles: list[str]
     healthy: bool
+    seconds: float
     drift: NotRequired[list[Difference]]
 
 
@@ -340,6 +383,7 @@ RESULTS: dict[str, Any] = {
     "app": App,
     "doctor": Doctor,
     "plan": Plan,
+    "cost": Costs,
     "smoke": Smoke,
     "chaos": Carried | Planned | Undone,
     "chaos run": Carried | Scenario | Planned,

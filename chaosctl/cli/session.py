@@ -6,7 +6,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from chaosctl.errors import ChaosctlError, PreconditionFailed, Refused, UsagePro
 from chaosctl.events import Event, StageFinished, StageStarted, Waiting, Warned
 from chaosctl.stages import running
 from chaosctl.stages.stage import Context, Stage
-from chaosctl.ui.console import print_report, say
+from chaosctl.ui.console import print_pages, print_report, say
 from chaosctl.ui.live import open_live
-from chaosctl.ui.render import Report
+from chaosctl.ui.render import Pages, Report
 
 PLACE = {"--context": "kube_context", "--namespace": "namespace", "--selector": "selector"}  # options to settings
 FULL = 10**7  # bytes: a disk with less room is as good as full
@@ -176,6 +176,10 @@ class Session:
             error.command = self.command
             raise _explained(error, config.state_dir()) from error.__cause__
         if report is None:
+            return
+        if isinstance(report, Pages):
+            with suppress(KeyboardInterrupt):  # that is how one stops looking
+                print_pages(self.command, report, as_json=self.common.json)
             return
         print_report(self.command, report, as_json=self.common.json)
         if isinstance(report, Report) and report.status:

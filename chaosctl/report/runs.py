@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,10 +44,24 @@ class Told:
     journal: Path
 
 
+def directory_of(environment: Path) -> Path:
+    """Where the runs of an environment are."""
+    return environment / "chaos"
+
+
 def runs(directory: Path) -> list[Run]:
     """All runs below `directory`, also steps of scenarios, the newest first. What is no journal is left out."""
+    return list(_runs(directory))
+
+
+def newest(directory: Path) -> Run | None:
+    """The last one that was begun; only its journal is read."""
+    return next(_runs(directory), None)
+
+
+def _runs(directory: Path) -> Iterator[Run]:
     found = sorted([*directory.glob(f"*/{NAME}"), *directory.glob(f"*/*/{NAME}")], reverse=True)
-    return [run for path in found if (run := _run(path, directory)) is not None]
+    return (run for path in found if (run := _run(path, directory)) is not None)
 
 
 def _run(path: Path, directory: Path) -> Run | None:
@@ -86,15 +100,15 @@ def _last_line(path: Path) -> str:
 def find(directory: Path, name: str | None) -> Path:
     """The journal of the run of this name, a path to a journal, or of the newest run. Raises UsageProblem."""
     if name is None:
-        newest = next(iter(runs(directory)), None)
-        if newest is None:
+        last = newest(directory)
+        if last is None:
             raise UsageProblem(
                 "there has been no run yet",
                 code="CHAOS-NO-RUN",
                 why=f"there is no journal in {directory}",
                 remedy="run `chaosctl chaos --kill-pods`, or name a journal",
             )
-        return newest.journal
+        return last.journal
     for path in (directory / name / NAME, Path(name) / NAME, Path(name)):
         if path.is_file():
             return path

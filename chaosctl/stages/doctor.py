@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal
 
 from chaosctl.errors import ChaosctlError, PreconditionFailed
@@ -14,6 +14,7 @@ from chaosctl.events import Warned
 from chaosctl.findings import Check, Finding, Level, unknown
 from chaosctl.stages import examinations as look
 from chaosctl.stages.examinations import Case, of_error
+from chaosctl.stages.inquiry import Outcome, ask
 from chaosctl.stages.stage import Context, StageResult
 
 DEADLINE = 9.0  # seconds for all looks together
@@ -68,12 +69,9 @@ def examine(case: Case, checks: Sequence[Check] = (), *, before_up: bool = False
     started = time.monotonic()
     given = {"nothing", *(["deploying"] if case.deploys else []), *(["aws"] if case.has_aws else [])}
     wanted = [e for e in EXAMINATIONS if e.needs in given] + [_of_target(c) for c in checks]
-    looks = [_Look(e, case) for e in wanted if e.before_up or not before_up]
-    for each in looks:
-        each.start()
-    for each in looks:
-        each.join(max(0.0, started + deadline - time.monotonic()))
-    found = tuple(d for each in looks for d in each.found(deadline))
+    looks = {e.name: partial(_findings, e, case) for e in wanted if e.before_up or not before_up}
+    outcomes = ask(looks, deadline)
+    found = tuple(Diagnosed(name, finding) for name, each in outcomes.items() for finding in _told(each, deadline))
     return Health(_without_echoes(found), time.monotonic() - started)
 
 
@@ -81,29 +79,18 @@ def _of_target(check: Check) -> Examination:
     return Examination(check.name, lambda case: check.look(), "nothing", check.before_up)
 
 
-class _Look(threading.Thread):
-    """One examination on a thread of its own, which nobody waits for when it hangs."""
+def _findings(examination: Examination, case: Case) -> list[Finding]:
+    try:
+        return list(examination.look(case))
+    except ChaosctlError as error:
+        return [of_error(error)]
 
-    def __init__(self, examination: Examination, case: Case) -> None:
-        super().__init__(name=examination.name, daemon=True)
-        self._examination, self._case = examination, case
-        self._findings: list[Finding] = []
-        self._bug: Exception | None = None
 
-    def run(self) -> None:
-        try:
-            self._findings = list(self._examination.look(self._case))
-        except ChaosctlError as error:
-            self._findings = [of_error(error)]
-        except Exception as error:  # a bug of ours, which is told like any other: on the main thread
-            self._bug = error
-
-    def found(self, deadline: float) -> list[Diagnosed]:
-        if self.is_alive():
-            self._findings = [unknown(f"no answer within {deadline:.0f} s", "run it again; check the network")]
-        if self._bug:
-            raise self._bug
-        return [Diagnosed(self._examination.name, finding) for finding in self._findings]
+def _told(outcome: Outcome, deadline: float) -> list[Finding]:
+    if outcome.late:
+        return [unknown(f"no answer within {deadline:.0f} s", "run it again; check the network")]
+    found: list[Finding] = outcome.answer
+    return found
 
 
 def _without_echoes(found: tuple[Diagnosed, ...]) -> tuple[Diagnosed, ...]:

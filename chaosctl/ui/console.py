@@ -8,7 +8,9 @@ import sys
 from typing import TextIO
 
 from chaosctl.errors import ChaosctlError
-from chaosctl.ui.render import Raw, Report, envelope, error_text, report_json, report_text
+from chaosctl.ui.render import Pages, Raw, Report, envelope, error_text, report_json, report_text
+
+CLEARED = "\x1b[H\x1b[2J"  # cursor to the upper left, screen empty
 
 
 def print_report(command: str, report: Report | Raw, *, as_json: bool) -> None:
@@ -22,6 +24,17 @@ def print_report(command: str, report: Report | Raw, *, as_json: bool) -> None:
         text = report_text(report, width)
     if text:
         _say(text, sys.stdout)
+
+
+def print_pages(command: str, pages: Pages, *, as_json: bool) -> None:
+    """Write one report after the other to stdout: JSON one to a line, on a terminal each instead of the one before."""
+    for report in pages.reports:
+        if as_json:
+            _say(report_json(command, report, indent=None), sys.stdout)
+        elif sys.stdout.isatty():
+            _say(CLEARED + report_text(report, shutil.get_terminal_size().columns), sys.stdout)
+        else:
+            _say(report_text(report) + "\n", sys.stdout)
 
 
 def print_error(command: str, error: ChaosctlError, *, as_json: bool) -> None:

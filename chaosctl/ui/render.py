@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from io import StringIO
 from pathlib import Path
@@ -41,6 +42,13 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Pages:
+    """Reports that follow each other until somebody stops it; on a terminal each takes the place of the one before."""
+
+    reports: Iterator[Report]
+
+
+@dataclass(frozen=True)
 class Raw:
     """JSON in a format that somebody else has defined, printed as it is with or without --json."""
 
@@ -63,10 +71,10 @@ def envelope(command: str, *, result: Mapping[str, Any] | None = None, error: Ch
     return json.dumps(body, default=_plain, indent=2)
 
 
-def report_json(command: str, report: Report) -> str:
-    """The envelope of a report; `ok` is False when its status is not OK."""
+def report_json(command: str, report: Report, *, indent: int | None = 2) -> str:
+    """The envelope of a report; `ok` is False when its status is not OK. One line without `indent`."""
     body = json.loads(envelope(command, result=report.data))
-    return json.dumps(body | {"ok": report.status == ExitStatus.OK}, indent=2)
+    return json.dumps(body | {"ok": report.status == ExitStatus.OK}, indent=indent)
 
 
 def _plain(value: Any) -> Any:
@@ -76,6 +84,8 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, (set, frozenset)):

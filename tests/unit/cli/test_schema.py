@@ -36,6 +36,7 @@ def test_every_command_has_a_schema() -> None:
         ("version", 0),
         ("tools", 0),
         ("status", 0),
+        ("cost", 0),
         ("down", 0),
         ("doctor", None),
         ("lab status", 0),

@@ -1,0 +1,210 @@
+"""The page of `status`, also when parts of what it asks do not answer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaosctl.adapters import alarms, certificates, elb, kubeconfig
+from chaosctl.adapters.alarms import Alarm
+from chaosctl.adapters.aws import Cluster
+from chaosctl.adapters.certificates import Certificate
+from chaosctl.adapters.elb import LoadBalancer, TargetHealth
+from chaosctl.adapters.inventory import Leftover
+from chaosctl.cli.status import _blocks, _data
+from chaosctl.config import Settings
+from chaosctl.errors import ChaosctlError, PreconditionFailed, Unreachable
+from chaosctl.events import ignore
+from chaosctl.report.runs import Run
+from chaosctl.stages import controller, status
+from chaosctl.stages.inquiry import ask
+from chaosctl.stages.stage import Context
+from chaosctl.stages.status import Answer, Status, look
+from chaosctl.target import Target
+from chaosctl.ui.render import Report, report_json, report_text
+from tests.unit.cli.json_schema import mistakes
+from tests.unit.stages.fakes import FakeKube, deployment, pod
+
+CREATED = datetime.now(UTC) - timedelta(hours=10)
+CLUSTER = Cluster("chaotic-backend-cluster", "arn", "ACTIVE", "1.36", "https://c", "", "vpc-1", CREATED)
+BALANCER = LoadBalancer("arn:lb", "k8s-app", "lb.example", "active", "internet-facing")
+HEALTHY = [TargetHealth("arn:tg", f"10.0.0.{n}", 3000, "healthy") for n in range(3)]
+GOOD = Answer("/probe/data", 200, 3.0)
+SETTINGS = Settings(namespace="shop", release="web")
+
+
+def silent() -> Unreachable:
+    return Unreachable("the Kubernetes API does not answer", code="KUBE-UNREACHABLE", why="https://c: timed out")
+
+
+class SilentKube(FakeKube):
+    """An API server that is gone."""
+
+    def get(self, *_: Any, **__: Any) -> Any:
+        raise silent()
+
+    list = get
+    pods = get
+
+
+def serving() -> FakeKube:
+    """A cluster in which all is well."""
+    kube = FakeKube()
+    ready = {"conditions": [{"type": "Ready", "status": "True"}], "nodeInfo": {"kubeletVersion": "v1.36.3"}}
+    kube.objects["/api/v1/nodes/n1"] = {"metadata": {"name": "n1"}, "status": ready}
+    served = deployment(controller.RELEASE, readyReplicas=2)
+    served["metadata"]["namespace"] = controller.NAMESPACE
+    for each in (served, deployment("web", readyReplicas=2)):
+        meta = each["metadata"]
+        kube.objects[f"/apis/apps/v1/namespaces/{meta['namespace']}/deployments/{meta['name']}"] = each
+    kube.objects["/api/v1/namespaces/shop/pods/web-1"] = pod("web-1")
+    kube.objects["/apis/networking.k8s.io/v1/namespaces/shop/ingresses/web"] = {
+        "metadata": {"name": "web", "namespace": "shop"},
+        "status": {"loadBalancer": {"ingress": [{"hostname": "lb.example"}]}},
+    }
+    return kube
+
+
+@dataclass
+class World:
+    """What each part of a deployment would answer; an exception is raised."""
+
+    cluster: Any = CLUSTER
+    kube: FakeKube = field(default_factory=serving)
+    targets: Any = field(default_factory=lambda: list(HEALTHY))
+    alarms: Any = ()
+    certificates: Any = ()
+    answer: Answer = GOOD
+    left: Any = ()
+
+
+def told(value: Any) -> Any:
+    if isinstance(value, ChaosctlError):
+        raise value
+    return value
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[World], Status]:
+    def run(world: World) -> Status:
+        aws = type("Aws", (), {"cluster": lambda self, name: told(world.cluster)})()
+        access = type("FakeAccess", (), {"aws": aws, "kube": world.kube})
+        monkeypatch.setattr(status, "Access", lambda context: access())
+        monkeypatch.setattr(elb, "load_balancers", lambda *_: [BALANCER] if world.cluster else [])
+        monkeypatch.setattr(elb, "target_health", lambda *_: told(world.targets))
+        monkeypatch.setattr(certificates, "served", lambda *_: told(world.certificates))
+        monkeypatch.setattr(alarms, "alarms", lambda *_: told(world.alarms))
+        monkeypatch.setattr(status, "remains", lambda _: world.left)
+        monkeypatch.setattr(status, "_asked", lambda url, path: world.answer)
+        monkeypatch.setattr(kubeconfig, "files", lambda: [tmp_path / "config"])
+        monkeypatch.setattr(kubeconfig, "has", lambda *_: True)
+        target = Target("lab", "us-west-2", {}, {}, "bucket")
+        return look(Context(SETTINGS, target, ignore, lambda *_: {}, tmp_path))
+
+    return run
+
+
+Page = Callable[[World], Status]
+
+
+def text(seen: Status, run: Run | None = None) -> str:
+    return report_text(Report({}, tuple(_blocks(seen, run, free=True))))
+
+
+def test_all_is_well(page: Page) -> None:
+    seen = page(World(alarms=[Alarm("a-5xx", "OK", "", "")]))
+    assert (seen.healthy, seen.troubles, seen.problems) == (True, [], ())
+    assert [state for _, state, _ in seen.stages] == ["done"] * 5
+    said = text(seen)
+    assert said.startswith("OK")
+    assert "http://lb.example" in said and "GET /probe/data: 200 in 3 ms" in said and "Alarms: 1 OK" in said
+
+
+def test_it_is_all_in_the_json(page: Page) -> None:
+    run = Run("20261123-1", "2026-11-23 18:00:00 UTC", "pod-kill", "PASS", Path("journal.jsonl"))
+    seen = page(World(alarms=[Alarm("a", "OK", "", "")], certificates=[Certificate("arn", "x", "ISSUED", "2027", 90)]))
+    data = json.loads(report_json("status", Report(_data(seen, run))))
+    assert mistakes(data) == []
+    assert (data["result"]["last_chaos"]["verdict"], data["result"]["healthy"]) == ("PASS", True)
+
+
+@pytest.mark.parametrize(
+    ("world", "said"),
+    [
+        (World(alarms=[Alarm("sustained-5xx", "ALARM", "now", "5 datapoints")]), "the alarm sustained-5xx fires"),
+        (World(targets=[*HEALTHY, TargetHealth("g", "10.0.0.9", 3000, "unhealthy")]), "1 of 4 targets not healthy"),
+        (World(answer=Answer("/probe/data", 503, 2.0, "status 503")), "GET /probe/data: status 503"),
+        (World(certificates=[Certificate("arn", "x.org", "ISSUED", "soon", 29)]), "x.org ends in 29 days"),
+    ],
+)
+def test_what_is_wrong_is_in_the_first_line(page: Page, world: World, said: str) -> None:
+    seen = page(world)
+    assert not seen.healthy
+    assert text(seen).startswith("TROUBLE: ") and said in text(seen)
+
+
+def test_targets_that_come_and_go_are_no_trouble(page: Page) -> None:
+    moving = [TargetHealth("g", "10.0.0.9", 3000, state) for state in ("initial", "draining")]
+    assert page(World(targets=[*HEALTHY, *moving])).healthy
+
+
+def test_without_kubernetes_the_rest_is_shown_and_users_are_asked_for(page: Page) -> None:
+    seen = page(World(kube=SilentKube()))
+    assert seen.problems == ("nodes, controller, app, pods: the Kubernetes API does not answer: https://c: timed out",)
+    assert (len(seen.targets), seen.url, seen.answer) == (3, "http://lb.example", GOOD)
+    assert {name: state for name, state, _ in seen.stages}["app"] == "unknown"
+    assert text(seen).startswith("UNKNOWN") and not seen.healthy
+
+
+def test_what_one_may_not_see_is_named_and_the_rest_is_shown(page: Page) -> None:
+    denied = PreconditionFailed("these AWS credentials may not do that", code="AWS-DENIED", why="cloudwatch")
+    seen = page(World(alarms=denied))
+    assert seen.problems == ("alarms: these AWS credentials may not do that: cloudwatch",)
+    assert len(seen.targets) == 3
+
+
+def test_without_a_cluster_what_is_left_is_listed(page: Page) -> None:
+    missing = PreconditionFailed("there is no EKS cluster", code="CLUSTER-MISSING")
+
+    class NoKube(SilentKube):
+        def get(self, *_: Any, **__: Any) -> Any:
+            raise missing
+
+        list = get
+        pods = get
+
+    nothing = page(World(cluster=None, kube=NoKube()))
+    assert (nothing.problems, text(nothing).splitlines()[0]) == ((), "Nothing is deployed.")
+    seen = page(World(cluster=None, kube=NoKube(), left=[Leftover("VPC", "vpc-1")]))
+    assert seen.troubles == ["what should be gone is still there: 1 things"]
+
+
+def test_cost_so_far_is_the_share_of_a_month(page: Page) -> None:
+    spent = page(World()).spent
+    assert spent is not None
+    assert spent.hours == pytest.approx(10, abs=0.1)
+    assert spent.dollars == pytest.approx(spent.a_month * 10 / 730, abs=0.02)
+
+
+def test_nobody_waits_for_what_hangs() -> None:
+    over = threading.Event()
+    outcomes = ask({"hangs": over.wait, "answers": lambda: 1}, deadline=0.2)
+    over.set()
+    assert outcomes["hangs"].late and not outcomes["hangs"].answered
+    assert (outcomes["answers"].answer, outcomes["answers"].answered) == (1, True)
+
+
+def test_a_bug_in_a_question_is_not_swallowed() -> None:
+    with pytest.raises(ZeroDivisionError):
+        ask({"broken": lambda: 1 // 0}, deadline=5)
+
+
+def test_none_is_an_answer() -> None:
+    assert ask({"nothing": lambda: None}, deadline=5)["nothing"].answered
