@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check test lab-test soak lint types imports format lock bench clean
+.PHONY: help up down check test lab-test soak lint types imports format reference lock bench clean
 
 help: ## explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ imports: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev ## put the source into its one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reference: $(VENV)/.installed ## write docs/reference.md from the program itself
+	$(BIN)/python -m chaosctl.cli.reference > docs/reference.new
+	mv docs/reference.new docs/reference.md
 
 lock: $(VENV)/.installed-dev ## pin the newest versions that fit pyproject.toml, with their checksums
 	$(BIN)/pip-compile --upgrade $(LOCK) --extra build --output-file requirements.lock pyproject.toml

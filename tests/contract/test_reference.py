@@ -1,0 +1,62 @@
+"""Every command and option that a document names exists, and docs/reference.md is what the program says of itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from chaosctl.cli.main import app
+from chaosctl.cli.reference import reference
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```.*?^```|^(?: {4}[^\n]*\n)+", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
+CALL = re.compile(r"\bchaosctl((?: +[^\s`|)\"'<>;&,]+)+)")
+WORD = re.compile(r"[a-z][a-z-]*")  # not COMMAND, not ...
+
+
+def called(text: str) -> Iterator[list[str]]:
+    """The words behind each `chaosctl` in what a document shows as code."""
+    blocks = [m.group() for m in BLOCK.finditer(text)]
+    spans = [" ".join(m.group(1).split()) for m in SPAN.finditer(BLOCK.sub("", text))]
+    for code in [*blocks, *(span for span in spans if span.startswith("chaosctl "))]:
+        for match in CALL.finditer(code):
+            yield match.group(1).split()
+
+
+def mistakes(words: list[str]) -> list[str]:
+    """What the program does not know of these words."""
+    command: Any = typer.main.get_command(app)
+    rest = list(words)
+    while rest and getattr(command, "commands", None) and (found := dict(command.commands).get(rest[0])):
+        command, rest = found, rest[1:]
+    if getattr(command, "commands", None) and rest and WORD.fullmatch(rest[0]):
+        return [f"no command chaosctl {' '.join(words)}"]
+    known = {"--help", "-h"}.union(*(set(p.opts) | set(p.secondary_opts) for p in command.params))
+    options = [word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)]
+    return [f"no option {option} of chaosctl {' '.join(words)}" for option in options if option not in known]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_and_options_in_documents_exist(document: Path) -> None:
+    assert [m for words in called(document.read_text()) for m in mistakes(words)] == []
+
+
+@pytest.mark.parametrize("words", ["remove", "down --force", "chaos run quick --nothing", "lab beginn"])
+def test_what_does_not_exist_is_noticed(words: str) -> None:
+    assert list(called(f"see `chaosctl {words}`\n")) == [words.split()]
+    assert len(mistakes(words.split())) == 1
+
+
+def test_the_documents_are_really_read() -> None:
+    assert sum(len(list(called(document.read_text()))) for document in DOCUMENTS) > 80
+
+
+def test_the_reference_is_what_the_program_says() -> None:
+    assert (ROOT / "docs" / "reference.md").read_text() == reference(), "run `make reference`"
