@@ -27,6 +27,7 @@ from pydantic_settings import (
 from chaosctl.errors import PreconditionFailed, UsageProblem
 
 CONFIG_FILE = "chaosctl.toml"
+DEFAULT, CLUSTER = "default", "chaotic-backend-cluster"  # names of the environment and its cluster, unless said
 LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")  # RFC 1123, as Kubernetes wants names
 
 
@@ -133,16 +134,22 @@ class ToolboxSettings(Section):
     packages_only: bool = False  # never download from the internet, only from package registries
 
 
+def _cluster_name(environment: str) -> str:
+    """Environments stand side by side in one account, each with its cluster."""
+    return CLUSTER if environment == DEFAULT else f"{CLUSTER}-{environment}"
+
+
 class Settings(BaseSettings):
     """All settings. See docs/configuration.md."""
 
     model_config = SettingsConfigDict(env_prefix="CHAOSCTL_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     target: Literal["lab", "aws", "context"] = "lab"
-    environment: Label = "default"
+    environment: Label = DEFAULT
     region: str = Field("us-west-2", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     account_id: str | None = Field(None, pattern=r"^\d{12}$")
-    cluster_name: Label = "chaotic-backend-cluster"
+    profile: str | None = None  # of the target `aws`; default: AWS_PROFILE
+    cluster_name: Label = Field(default_factory=lambda known: _cluster_name(known.get("environment", DEFAULT)))
     namespace: Label = "chaotic-backend"
     release: Label = "chaotic-backend"
     selector: str | None = None  # labels of the app's pods; default: app.kubernetes.io/instance=RELEASE

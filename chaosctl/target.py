@@ -36,6 +36,7 @@ class Target:
     terraform_variables  beside those from the settings
     charts               by release name: `aws-load-balancer-controller` and the app's
     state_bucket         S3 bucket of the Terraform state
+    billed_to            who pays for what is made there: an AWS account; empty where nothing costs anything
     checks               what `doctor` looks at besides, because only this target has it
     kubeconfig, kube_context  the cluster, when it is not one that the stages made themselves (target `context`): one
                          file or several, as KUBECONFIG names them; without a context their current one
@@ -48,6 +49,7 @@ class Target:
     state_bucket: str
     terraform_variables: Mapping[str, Any] = field(default_factory=dict)
     stand_ins: tuple[StandIn, ...] = ()
+    billed_to: str = ""
     checks: tuple[Check, ...] = ()
     kubeconfig: str | None = None
     kube_context: str | None = None

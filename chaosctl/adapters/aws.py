@@ -197,15 +197,15 @@ def _session(env: Mapping[str, str], region: str) -> Any:
 
     # With keys of its own a target depends on nothing that the user's shell or files happen to say: no profile, no
     # endpoint of a single service, no malformed ~/.aws/config.
-    own_keys = "AWS_ACCESS_KEY_ID" in env
+    own_keys = bool(env.get("AWS_ACCESS_KEY_ID"))
     cut = _unset(botocore.session.Session.SESSION_VARIABLES) if own_keys else None
-    core = botocore.session.Session(session_vars=cut)
+    core = botocore.session.Session(session_vars=cut, profile=None if own_keys else env.get("AWS_PROFILE"))
     return boto3.Session(
         botocore_session=core,
         region_name=region,
-        aws_access_key_id=env.get("AWS_ACCESS_KEY_ID"),
-        aws_secret_access_key=env.get("AWS_SECRET_ACCESS_KEY"),
-        aws_session_token=env.get("AWS_SESSION_TOKEN"),
+        aws_access_key_id=env.get("AWS_ACCESS_KEY_ID") or None,
+        aws_secret_access_key=env.get("AWS_SECRET_ACCESS_KEY") or None,
+        aws_session_token=env.get("AWS_SESSION_TOKEN") or None,
     )
 
 

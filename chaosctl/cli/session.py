@@ -19,7 +19,8 @@ from chaosctl.cli.command import Common, Interrupted
 from chaosctl.config import Settings
 from chaosctl.errors import ChaosctlError, PreconditionFailed, Refused, UsageProblem
 from chaosctl.events import Event, StageFinished, StageStarted, Waiting, Warned
-from chaosctl.stages import running
+from chaosctl.stages import costs, running
+from chaosctl.stages.access import Access
 from chaosctl.stages.stage import Context, Stage
 from chaosctl.ui.console import print_pages, print_report, say
 from chaosctl.ui.live import open_live
@@ -142,11 +143,26 @@ class Session:
                 remedy="use smoke, chaos, status, url or doctor, or name another --target",
             )
 
+    def consent(self, context: Context) -> None:
+        """Ask before the first thing is made that costs money; as long as the cluster exists it was asked already."""
+        settings, payer = context.settings, context.target.billed_to
+        if not payer or self.common.yes or Access(context).aws.cluster(settings.cluster_name):
+            return
+        monthly = costs.outlook(settings.infra, costs.load(settings.prices))
+        self.confirm(
+            "Deploy it?",
+            consequence=f"the environment {settings.environment} ({settings.cluster_name}) will cost the AWS account "
+            f"{payer} about ${monthly:.0f} a month, until `chaosctl down`; `chaosctl plan` has the items",
+        )
+
     def run_stage(self, stage: Stage, *, start: bool = False) -> Report:
         """Run one stage by itself, under the lock."""
         self.require_ours()
         with self.lock():
-            result = running.run_stage(stage, self.context(start=start))
+            context = self.context(start=start)
+            if start:
+                self.consent(context)
+            result = running.run_stage(stage, context)
         changed = "changed" if result.changed else "nothing to do"
         told = {"changed": result.changed, "summary": result.summary, "seconds": result.seconds}
         data = {"stage": stage.name, **told, **result.details}

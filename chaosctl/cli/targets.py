@@ -25,8 +25,12 @@ WHAT_IS_MY_ADDRESS = "https://checkip.amazonaws.com"
 
 
 def aws_environment(settings: Settings) -> dict[str, str]:
-    """Credentials come from the usual places of the AWS SDKs."""
-    return {"AWS_REGION": settings.region, "AWS_DEFAULT_REGION": settings.region}
+    """Credentials come from the usual places of the AWS SDKs; a profile that the settings name goes before them."""
+    region = {"AWS_REGION": settings.region, "AWS_DEFAULT_REGION": settings.region}
+    if settings.profile is None:
+        return region
+    keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "")  # else they would win
+    return {**region, **keys, "AWS_PROFILE": settings.profile}
 
 
 def open_aws(settings: Settings, emit: Emit) -> Target:
@@ -48,6 +52,7 @@ def open_aws(settings: Settings, emit: Emit) -> Target:
         charts=_charts(settings),
         state_bucket=f"chaosctl-state-{caller.account}-{settings.region}",
         terraform_variables={"public_access_cidrs": settings.infra.public_access_cidrs or [_own_address()]},
+        billed_to=caller.account,
         checks=(
             Check("account pinned", partial(_pinned, settings, caller.account)),
             Check("own address", partial(_address, settings, env), before_up=True),

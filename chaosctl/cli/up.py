@@ -28,6 +28,7 @@ def up(
     session.require_ours()
     with session.lock():
         context = session.context(start=True)
+        session.consent(context)
         for stand_in in context.target.stand_ins:
             session.emit(StandInUsed(stand_in.what, stand_in.real))
         results = running.run(pipeline.stages(switch=switch), context)

@@ -24,7 +24,7 @@ PASSED_ON = ("CHAOSCTL_STATE_DIR", "AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED
 
 
 def entry_name(context: Context) -> str:
-    """What our cluster, user and context are called: the cluster's name, and what is not the default target or name.
+    """What our cluster, user and context are called: the cluster's name, and what it does not say yet about where.
 
     So the lab's context and a real one never overwrite each other, though both clusters have the same name.
     """
@@ -32,11 +32,10 @@ def entry_name(context: Context) -> str:
 
 
 def _entry_name(settings: Settings) -> str:
-    fields = Settings.model_fields
-    special = [
-        v for v, f in ((settings.target, "target"), (settings.environment, "environment")) if v != fields[f].default
-    ]
-    return "-".join([settings.cluster_name, *special])
+    fields, name = Settings.model_fields, settings.cluster_name
+    if settings.environment != fields["environment"].default and not name.endswith(f"-{settings.environment}"):
+        name = f"{name}-{settings.environment}"
+    return name if settings.target == fields["target"].default else f"{name}-{settings.target}"
 
 
 @dataclass(frozen=True)
@@ -96,10 +95,16 @@ def _plugin(context: Context, cluster: Cluster) -> dict[str, Any]:
             *("token", "--cluster-name", cluster.name, "--region", context.target.region),
             *("--target", settings.target, "--environment", settings.environment),
         ],
-        "env": [{"name": n, "value": os.environ[n]} for n in PASSED_ON if os.environ.get(n)] or None,
+        "env": [{"name": n, "value": value} for n, value in _passed_on(context).items()] or None,
         "interactiveMode": "Never",
         "provideClusterInfo": False,
     }
+
+
+def _passed_on(context: Context) -> dict[str, str]:
+    """What the plugin needs of our environment, and the profile that the settings name."""
+    given = {**os.environ, **({"AWS_PROFILE": context.settings.profile} if context.settings.profile else {})}
+    return {name: given[name] for name in PASSED_ON if given.get(name)}
 
 
 def _ourselves() -> list[str]:
