@@ -28,6 +28,7 @@ from chaosctl.errors import PreconditionFailed, UsageProblem
 
 CONFIG_FILE = "chaosctl.toml"
 DEFAULT, CLUSTER = "default", "chaotic-backend-cluster"  # names of the environment and its cluster, unless said
+PLAIN = "http://"
 LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")  # RFC 1123, as Kubernetes wants names
 
 
@@ -125,6 +126,28 @@ class LabSettings(Section):
     backend_seed: int | None = None
     backend_cold_start_seconds: tuple[float, float] = (0.5, 3.0)
     backend_crashes_per_hour: float = Field(0, ge=0)
+    upstream: bool = False  # the real controller and backend, pulled when the lab starts, in place of the stand-ins
+
+
+class MirrorSettings(Section):
+    """Where charts and images come from, other than from the internet."""
+
+    charts: str = Field("https://aws.github.io/eks-charts", pattern=r"^(https?|oci)://[^/\s]+")  # a chart repository
+    images: str = ""  # a registry, and a path there, that replaces docker.io and public.ecr.aws
+
+    def image(self, name: str) -> str:
+        """Where an image is, by its full usual name: `docker.io/a/b` becomes `REGISTRY/a/b`."""
+        return f"{self.registry}/{name.partition('/')[2]}" if self.images else name
+
+    @property
+    def registry(self) -> str:
+        """The registry as image names begin, without a scheme."""
+        return self.images.removeprefix(PLAIN).rstrip("/")
+
+    @property
+    def plain_http(self) -> bool:
+        """Whether the registry is asked without TLS."""
+        return self.images.startswith(PLAIN)
 
 
 class ToolboxSettings(Section):
@@ -162,6 +185,7 @@ class Settings(BaseSettings):
     smoke: SmokeSettings = SmokeSettings()
     chaos: ChaosSettings = ChaosSettings()
     lab: LabSettings = LabSettings()
+    mirrors: MirrorSettings = MirrorSettings()
     toolbox: ToolboxSettings = ToolboxSettings()
 
     @property

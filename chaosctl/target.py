@@ -17,7 +17,7 @@ class ChartSource:
     ref: str
     repo: str | None = None
     version: str | None = None
-    values: tuple[Path, ...] = ()  # values files of this target, applied after the chart's own
+    values: tuple[Path | Mapping[str, Any], ...] = ()  # of this target, files or not, applied after the chart's own
 
 
 @dataclass(frozen=True)

@@ -167,10 +167,10 @@ class ReleaseMissing(StageFailed):
 
 
 def merged(chart: ChartSource, values: Mapping[str, Any]) -> Object:
-    """The target's values files in order, then `values` on top, as `helm -f a -f b` merges: maps deep, lists whole."""
+    """The target's values in order, then `values` on top, as `helm -f a -f b` merges: maps deep, lists whole."""
     result: Object = {}
-    for layer in [*(_values_file(path) for path in chart.values), values]:
-        result = _overlay(result, layer)
+    for layer in [*chart.values, values]:
+        result = _overlay(result, _values_file(layer) if isinstance(layer, Path) else layer)
     return result
 
 

@@ -15,12 +15,9 @@ from chaosctl.config import Settings
 from chaosctl.errors import PreconditionFailed, UsageProblem
 from chaosctl.events import Emit, Step
 from chaosctl.findings import Check, Finding, ok, problem, warning
-from chaosctl.stages import entrance, examinations
+from chaosctl.stages import app, controller, entrance, examinations
 from chaosctl.target import ChartSource, Target
 
-CONTROLLER = "aws-load-balancer-controller"
-CONTROLLER_VERSION = "3.5.0"
-CONTROLLER_REPOSITORY = "https://aws.github.io/eks-charts"
 WHAT_IS_MY_ADDRESS = "https://checkip.amazonaws.com"
 
 
@@ -77,12 +74,12 @@ def _address(settings: Settings, env: dict[str, str]) -> Iterator[Finding]:
 
 def _charts(settings: Settings) -> dict[str, ChartSource]:
     helm = config.asset("helm")
-    own = (helm / "values" / "aws" / f"{CONTROLLER}.yaml", helm / "values" / "aws" / "chaotic-backend.yaml")
-    controller, app = (tuple(f for f in (file,) if f.exists()) for file in own)
-    extra = (settings.app.values,) if settings.app.values else ()
+    values = helm / "values" / "aws"
     return {
-        CONTROLLER: ChartSource(CONTROLLER, CONTROLLER_REPOSITORY, CONTROLLER_VERSION, controller),
-        settings.release: ChartSource(str(helm / "chaotic-backend"), values=app + extra),
+        controller.RELEASE: controller.published(settings.mirrors, values / f"{controller.RELEASE}.yaml"),
+        settings.release: ChartSource(
+            str(helm / "chaotic-backend"), values=app.chart_values(settings, values / "chaotic-backend.yaml")
+        ),
     }
 
 

@@ -19,7 +19,7 @@ from chaosctl import config
 from chaosctl.config import Settings
 from chaosctl.errors import Busy, PreconditionFailed, StageFailed, Unreachable
 from chaosctl.events import Emit, StageFinished, StageStarted, Step
-from chaosctl.lab import cleanup, images, memory, preflight
+from chaosctl.lab import cleanup, images, machine_image, memory, preflight, upstream
 from chaosctl.lab.layout import Layout
 from chaosctl.lab.supervisor import Program, Supervisor
 from chaosctl.toolbox import Toolbox
@@ -149,6 +149,7 @@ class Lab:
             tools = Toolbox(config.cache_dir(), self.settings.toolbox, self.emit).ensure(*TOOLS)
             self._prepare(tools)
             self._supervisor.start()
+            self._pull(tools)
             self._supervisor.ensure(self._aws_program())
             self._wait_for_aws()
         self.emit(StageFinished("lab", time.monotonic() - started, True, f"AWS answers at {self.endpoint}"))
@@ -223,6 +224,22 @@ class Lab:
         self._parameters.write_text(json.dumps(parameters))
         built = images.build(self.layout, tools)
         self.emit(Step(f"container images: {', '.join(path.name for path in built)}"))
+
+    def _pull(self, tools: Mapping[str, Path]) -> None:
+        """Get the real images now, where a failure can be told, and not when the first node wants them."""
+        wanted = upstream.choose(self.layout, self.settings.mirrors, wanted=self.settings.lab.upstream).references
+        if not wanted:
+            return
+        try:
+            with heartbeat(f"the images {', '.join(wanted)}", self.emit):
+                machine_image.ensure(self.layout, tools, self._supervisor)
+        except StageFailed as error:
+            raise StageFailed(
+                "an image that the lab is to run instead of a stand-in cannot be had",
+                code="LAB-UPSTREAM",
+                why=error.why or error.what,
+                remedy="name a registry that has it in mirrors.images, or set lab.upstream = false",
+            ) from error
 
     def _aws_program(self) -> Program:
         argv = [sys.executable, "-m", "chaosctl.lab.aws", "--root", str(self.layout.root), "--port", str(self._port)]

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from chaosctl.adapters import process
 from chaosctl.events import ignore
-from chaosctl.lab import namespaces
+from chaosctl.lab import namespaces, upstream
 from chaosctl.lab.layout import Layout
 from chaosctl.lab.supervisor import Program, Supervisor
+from chaosctl.lab.upstream import Pulls
 from chaosctl.waiting import wait_until
 
 NAME = "machine-image"
 IMPORT_TIMEOUT = 120.0  # seconds; about 4 in practice
+PULL_TIMEOUT = 600.0
 
 # Only what stores images: it runs no container.
 CONFIG = """\
@@ -43,12 +45,12 @@ def ensure(layout: Layout, tools: Mapping[str, Path], supervisor: Supervisor) ->
 
     Safe from any thread of one process. The archives are made when a lab starts, see `images.build`.
     """
-    archives = sorted(layout.images.glob("*.tar"))
-    names = " ".join(archive.name for archive in archives)
+    archives, pulls = sorted(layout.images.glob("*.tar")), upstream.chosen(layout)
+    names = " ".join([*(archive.name for archive in archives), *pulls.references])
     image = layout.root / NAME / hashlib.sha256(names.encode()).hexdigest()[:12]
     with _building:
         if not image.exists():
-            _build(layout, tools, supervisor, archives, image)
+            _build(layout, tools, supervisor, archives, pulls, image)
     return image
 
 
@@ -75,7 +77,12 @@ def _mount_ns(layout: Layout) -> Path:
 
 
 def _build(
-    layout: Layout, tools: Mapping[str, Path], supervisor: Supervisor, archives: Sequence[Path], image: Path
+    layout: Layout,
+    tools: Mapping[str, Path],
+    supervisor: Supervisor,
+    archives: Sequence[Path],
+    pulls: Pulls,
+    image: Path,
 ) -> None:
     partial = image.with_name(f".{image.name}.part")
     shutil.rmtree(image.parent, ignore_errors=True)
@@ -92,6 +99,9 @@ def _build(
         wait_until(lambda: (socket.exists(), ""), "containerd listens", timeout=20, emit=ignore, interval=0.02)
         for archive in archives:
             process.run([*ctr, "images", "import", archive], timeout=IMPORT_TIMEOUT)
+        for reference in pulls.references:
+            plainly = ["--plain-http"] if pulls.plain_http else []
+            process.run([*ctr, "images", "pull", *plainly, reference], timeout=PULL_TIMEOUT)
     finally:
         supervisor.remove(NAME)
         namespaces.delete_mount(_mount_ns(layout))

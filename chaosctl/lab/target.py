@@ -12,13 +12,13 @@ from chaosctl import config
 from chaosctl.config import Settings
 from chaosctl.events import Emit, ignore
 from chaosctl.findings import Check, Finding, ok, problem, warning
-from chaosctl.lab import cleanup, preflight
+from chaosctl.lab import cleanup, preflight, upstream
 from chaosctl.lab import layout as layouts
 from chaosctl.lab.lab import Lab
 from chaosctl.lab.layout import Layout
+from chaosctl.stages import app, controller
 from chaosctl.target import ChartSource, StandIn, Target
 
-CONTROLLER = "aws-load-balancer-controller"
 STAND_INS = (
     StandIn("an embedded AWS on this machine (moto and reconcilers)", "Amazon Web Services"),
     StandIn("chaosctl's ALB controller", "AWS Load Balancer Controller"),
@@ -55,7 +55,7 @@ def open_lab(settings: Settings, emit: Emit, *, start: bool, heal: bool = False)
         charts=_charts(settings, lab),
         state_bucket=f"chaosctl-state-{lab.account_id()}-{settings.region}",
         terraform_variables={"public_access_cidrs": settings.infra.public_access_cidrs or ["127.0.0.0/8"]},
-        stand_ins=STAND_INS,
+        stand_ins=STAND_INS[:1] if _upstream(lab) else STAND_INS,
         checks=checks(settings),
         release=lab.stop,
     )
@@ -118,13 +118,20 @@ def undiverted(environment: Mapping[str, str], layout: Layout, region: str) -> d
 def _charts(settings: Settings, lab: Lab) -> dict[str, ChartSource]:
     helm = config.asset("helm")
     values = helm / "values" / "lab"
+    real = _upstream(lab)
+    ours = () if real else (values / "chaotic-backend-stand-in.yaml", _moods(settings, lab))
+    backend = app.chart_values(settings, values / "chaotic-backend.yaml", *ours)
+    own = values / f"{controller.RELEASE}.yaml"  # the stand-in's chart takes the values of the real one
+    stand_in = ChartSource(str(helm / f"{controller.RELEASE}-lab"), values=(own,))
     return {
-        CONTROLLER: ChartSource(str(helm / f"{CONTROLLER}-lab"), values=_existing(values / f"{CONTROLLER}.yaml")),
-        settings.release: ChartSource(
-            str(helm / "chaotic-backend"),
-            values=_existing(values / "chaotic-backend.yaml", _moods(settings, lab), settings.app.values),
-        ),
+        controller.RELEASE: controller.published(settings.mirrors, own) if real else stand_in,
+        settings.release: ChartSource(str(helm / "chaotic-backend"), values=backend),
     }
+
+
+def _upstream(lab: Lab) -> bool:
+    """Whether this lab was started to run the real programs, whatever the settings say by now."""
+    return bool(upstream.chosen(lab.layout).references)
 
 
 def _moods(settings: Settings, lab: Lab) -> Path:
@@ -140,7 +147,3 @@ def _moods(settings: Settings, lab: Lab) -> Path:
     file = lab.layout.root / "backend-values.json"  # JSON is YAML
     file.write_text(json.dumps({"extraEnv": [{"name": name, "value": value} for name, value in variables.items()]}))
     return file
-
-
-def _existing(*files: Path | None) -> tuple[Path, ...]:
-    return tuple(file for file in files if file is not None and file.exists())

@@ -6,15 +6,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from chaosctl.adapters import elb
 from chaosctl.adapters.follow import Follow
 from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, INGRESSES, PODS, TARGET_GROUP_BINDINGS, Kube
 from chaosctl.adapters.pod import Pod
+from chaosctl.config import Settings
 from chaosctl.errors import StageFailed
 from chaosctl.events import Step
-from chaosctl.stages import entrance
+from chaosctl.stages import controller, entrance
 from chaosctl.stages.access import Access
 from chaosctl.stages.controller import tags
 from chaosctl.stages.readiness import Outlook, last_events, restart, selector_of, wait_for_rollout
@@ -22,6 +24,7 @@ from chaosctl.stages.release import converge
 from chaosctl.stages.stage import Context, StageResult
 from chaosctl.waiting import TimedOut, wait_until
 
+IMAGE, TAG = "docker.io/lucasscrt/chaotic-backend", "latest"
 GATE_LABEL = "elbv2.k8s.aws/pod-readiness-gate-inject"
 GATE_PREFIX = "target-health.elbv2.k8s.aws/"
 FAILED_SECONDS = 4.0  # for which a load balancer has to be failed until that counts: the lab tries again by itself
@@ -61,6 +64,12 @@ class App:
             f"{len(pods)} pods ready, {len(pods)} targets healthy: {url}",
             {"release": release, "revision": installed.release.revision, "pods": len(pods), "url": url},
         )
+
+
+def chart_values(settings: Settings, *values: Path) -> tuple[Path | Mapping[str, Any], ...]:
+    """The app's Helm values: the target's files that there are, the mirror's image, and the user's own file on top."""
+    own = (settings.app.values,) if settings.app.values else ()
+    return (*(file for file in values if file.exists()), *controller.mirrored(settings.mirrors, IMAGE), *own)
 
 
 def values(context: Context) -> Mapping[str, Any]:

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from chaosctl.adapters.follow import Follow
 from chaosctl.adapters.kube import CRDS, ENDPOINT_SLICES, INGRESSES, Kube, Object
 from chaosctl.adapters.pod import Pod
+from chaosctl.config import MirrorSettings
 from chaosctl.errors import StageFailed, Unreachable
 from chaosctl.events import Step
 from chaosctl.stages.access import Access
 from chaosctl.stages.readiness import restart, wait_for_rollout
 from chaosctl.stages.release import converge
 from chaosctl.stages.stage import Context, StageResult
+from chaosctl.target import ChartSource
 from chaosctl.waiting import TimedOut, wait_until
 
 RELEASE = "aws-load-balancer-controller"  # also its Deployment and its service account
 NAMESPACE = "kube-system"
+VERSION = "3.5.0"  # of the chart; its own default is the image of the same version
+IMAGE = "public.ecr.aws/eks/aws-load-balancer-controller"
 WEBHOOK = "aws-load-balancer-webhook-service"
 READY_SECONDS, WEBHOOK_SECONDS, IDENTITY_SECONDS = 180.0, 60.0, 30.0
 CREDENTIALS = "AWS_CONTAINER_CREDENTIALS_FULL_URI"  # what EKS puts into a pod that has a Pod Identity association
@@ -32,6 +37,20 @@ PROBE_INGRESS: Object = {
         "defaultBackend": {"service": {"name": "chaosctl-webhook-probe", "port": {"number": 80}}},
     },
 }
+
+
+def published(mirrors: MirrorSettings, *values: Path) -> ChartSource:
+    """The controller's own chart and image, from where the settings say that they are."""
+    where = mirrors.charts.rstrip("/")
+    layers: tuple[Path | Mapping[str, Any], ...] = (*values, *mirrored(mirrors, IMAGE))
+    if where.startswith("oci://"):
+        return ChartSource(f"{where}/{RELEASE}", None, VERSION, layers)
+    return ChartSource(RELEASE, where, VERSION, layers)
+
+
+def mirrored(mirrors: MirrorSettings, image: str) -> tuple[Mapping[str, Any], ...]:
+    """Helm values that name the registry of the settings, for charts with image.repository; none without a registry."""
+    return ({"image": {"repository": mirrors.image(image)}},) if mirrors.images else ()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from chaosctl import __main__ as program
+from chaosctl import config
+from chaosctl.stages import controller
 from tests.contract.aws.conftest import ROLE_TRUST, Lab
+from tests.contract.mirrors import chart_repository
 from tests.unit.cli.json_schema import mistakes
 
 ACCOUNT = "123456789012"
@@ -109,8 +112,16 @@ def test_a_profile_that_does_not_exist(run: Run, user: Path) -> None:
     assert (status, error["code"]) == (3, "AWS-NO-CREDENTIALS")
 
 
-def test_plan_shows_all_of_it_and_makes_nothing(run: Run, lab: Lab) -> None:
-    status, found = run("plan")
+def test_plan_shows_all_of_it_and_makes_nothing(
+    run: Run, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The controller's chart comes from a repository of the settings, the images of both from a registry."""
+    (tmp_path / "charts").mkdir()
+    stand_in = config.asset("helm") / f"{controller.RELEASE}-lab"
+    monkeypatch.setenv("CHAOSCTL_MIRRORS__IMAGES", "registry.example/proxy")
+    with chart_repository(tmp_path / "charts", {controller.RELEASE: stand_in}) as url:
+        monkeypatch.setenv("CHAOSCTL_MIRRORS__CHARTS", url)
+        status, found = run("plan")
     assert status == 2
     assert {"aws_eks_cluster.main", "aws_vpc.main"} <= {r["address"] for r in found["terraform"]}
     assert found["cost"]["before"] == 0 < found["cost"]["after"]

@@ -32,7 +32,8 @@ def template(helm: str) -> Callable[..., process.Completed]:
     def template(chart: str, *words: str, target: str | None = None) -> process.Completed:
         root = config.asset("helm")
         release = chart.removesuffix("-lab")
-        values: list[str | Path] = ["-f", root / "values" / target / f"{release}.yaml"] if target else []
+        files = sorted((root / "values" / target).glob(f"{release}*.yaml")) if target else []
+        values: list[str | Path] = [word for file in files for word in ("-f", file)]
         sets = [part for word in words for part in ("--set-json", word)]
         return process.run(
             [helm, "template", release, root / chart, "-n", "somewhere", "--include-crds", *values, *sets], check=False
