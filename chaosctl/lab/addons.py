@@ -1,9 +1,12 @@
-"""Makes EKS add-ons real: coredns and metrics-server as pods. What the lab does in another way is active at once."""
+"""Makes EKS add-ons real: as pods, or as programs beside the cluster that do what the add-on's pods do.
+
+What the lab does in another way is active at once.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +23,8 @@ from chaosctl.lab.kube_api import KubeApi, Object, path_of
 from chaosctl.lab.layout import Layout
 from chaosctl.lab.nodes import NODES, is_ready
 from chaosctl.lab.pki import Pki, dns_address
-from chaosctl.lab.supervisor import Supervisor
+from chaosctl.lab.shipper.program import program as log_shipper
+from chaosctl.lab.supervisor import Program, Supervisor
 from chaosctl.lab.tasks import Tasks
 from chaosctl.waiting import TimedOut, wait_until
 
@@ -45,19 +49,27 @@ WORKLOADS = {
     "metrics-server": Workload(images.METRICS_SERVER, 1, "replicas"),
 }
 
+PROGRAMS: Mapping[str, Sequence[Callable[[Layout, Cluster], Program]]] = {
+    "amazon-cloudwatch-observability": (log_shipper,),
+}
+
 
 def manifests(addon: Addon, cluster: Cluster) -> Sequence[Object]:
     """The objects of an add-on; none for one that the lab does otherwise (kube-proxy, vpc-cni, ...)."""
-    workload = WORKLOADS.get(addon.name)
-    if workload is None:
+    file = MANIFESTS / f"{addon.name}.yaml"
+    if not file.exists():
         return ()
-    template = jinja2.Template((MANIFESTS / f"{addon.name}.yaml").read_text(), undefined=jinja2.StrictUndefined)
-    text = template.render(
-        image=workload.image,
-        replicas=addon.configuration.get(workload.replicas_key, workload.replicas),
-        dns_address=dns_address(cluster.service_cidr),
-    )
+    values: dict[str, Any] = {"dns_address": dns_address(cluster.service_cidr)}
+    if workload := WORKLOADS.get(addon.name):
+        replicas = addon.configuration.get(workload.replicas_key, workload.replicas)
+        values |= {"image": workload.image, "replicas": replicas}
+    text = jinja2.Template(file.read_text(), undefined=jinja2.StrictUndefined).render(values)
     return tuple(YAML(typ="safe").load_all(text))
+
+
+def programs(addon: Addon, cluster: Cluster, layout: Layout) -> Sequence[Program]:
+    """What runs for an add-on beside the cluster."""
+    return [make(layout, cluster) for make in PROGRAMS.get(addon.name, ())]
 
 
 def unready(deployment: Mapping[str, Any]) -> str:
@@ -78,6 +90,7 @@ class Addons:
     def __init__(self, store: Store, layout: Layout, tools: Mapping[str, Path], supervisor: Supervisor) -> None:
         self._store = store
         self._layout = layout
+        self._supervisor = supervisor
         self._tasks = Tasks(self.name)
         self._done: dict[tuple[str, str], Addon] = {}
 
@@ -97,9 +110,13 @@ class Addons:
         problem = ""
         if objects:
             with self._api(cluster) as api:
-                self._wait_for_nodes(api, cluster)
+                if addon.name in WORKLOADS:
+                    self._wait_for_nodes(api, cluster)
                 api.apply(objects)
-                problem = self._wait(api, cluster, addon)
+                if addon.name in WORKLOADS:
+                    problem = self._wait(api, cluster, addon)
+        for program in programs(addon, cluster, self._layout):
+            self._supervisor.ensure(program)
         self._store.addon_observed(cluster.name, addon.name, "DEGRADED" if problem else "ACTIVE", problem)
         self._done[cluster.name, addon.name] = addon
 
@@ -135,6 +152,7 @@ class Addons:
         return addon in self._store.addons(cluster.name) and cluster in self._store.clusters()
 
     def _remove(self, cluster: Cluster, addon: Addon) -> None:
+        self._supervisor.remove(*(program.name for program in programs(addon, cluster, self._layout)))
         with self._api(cluster) as api:
             for item in reversed(manifests(addon, cluster)):
                 api.delete(path_of(item))

@@ -88,6 +88,18 @@ class KubeApi:
                 content=json.dumps(item),
             )
 
+    def create(self, path: str, item: Object) -> dict[str, Any]:
+        """Post an object to a list or a subresource; the answer. A list that is not there is an error too."""
+        answer = self._request("POST", path, json=item)
+        if answer is None:
+            raise StageFailed(
+                f"the API server has no {path}",
+                code="LAB-API-REFUSED",
+                why=f"404 for {item['kind']}",
+                remedy="see `chaosctl lab logs` of kube-apiserver",
+            )
+        return answer
+
     def delete(self, path: str, *, now: bool = False) -> None:
         """Delete an object; `now` leaves its containers no time. Does nothing when it is gone."""
         self._request("DELETE", path, params={"gracePeriodSeconds": "0"} if now else {})

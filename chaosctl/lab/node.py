@@ -50,7 +50,12 @@ INSTANCE_TYPES = {
 EFFECTS = {"NO_SCHEDULE": "NoSchedule", "PREFER_NO_SCHEDULE": "PreferNoSchedule", "NO_EXECUTE": "NoExecute"}
 
 # Where a node finds the directories below its own.
-PLACES = {"containerd": "/var/lib/containerd", "kubelet": "/var/lib/kubelet", "pods": "/var/log/pods"}
+PLACES = {
+    "containerd": "/var/lib/containerd",
+    "containers": "/var/log/containers",
+    "kubelet": "/var/lib/kubelet",
+    "pods": "/var/log/pods",
+}
 
 # kubelet sets these for the whole machine, unless it finds them so already: it finds files with these values instead.
 KERNEL_TUNABLES = {
@@ -143,7 +148,7 @@ class Node:
             return {}
 
     def _write_files(self, cluster: Cluster, instance: Instance, tools: Mapping[str, Path], machine: Machine) -> None:
-        for name in ("cni", "kubelet", "pods", "tmp"):
+        for name in ("cni", "containers", "kubelet", "pods", "tmp"):
             (self.home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         record = {
             "vpc_id": instance.vpc_id,
@@ -209,7 +214,7 @@ class Node:
         for path, descriptor in kept.items():
             _reappear(path, descriptor)
         Path("/var/run").symlink_to("/run")
-        for directory in ("/var/tmp", "/var/log/containers", "/run/netns"):  # noqa: S108 - the node's own
+        for directory in ("/var/tmp", "/run/netns"):  # noqa: S108 - the node's own
             Path(directory).mkdir(parents=True)
         for name, place in PLACES.items():
             Path(place).mkdir(parents=True)

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 
 from chaosctl.lab import addons, images
 from chaosctl.lab.desired import Addon
 from chaosctl.lab.kube_api import path_of
+from chaosctl.lab.layout import Layout
 
 from .examples import CLUSTER
 
@@ -11,7 +14,7 @@ def addon(name: str, **configuration: object) -> Addon:
     return Addon("demo", name, "v1", configuration)
 
 
-@pytest.mark.parametrize("name", sorted(addons.WORKLOADS))
+@pytest.mark.parametrize("name", sorted({*addons.WORKLOADS, *addons.PROGRAMS}))
 def test_every_object_has_a_path(name: str) -> None:
     assert all(path_of(item).startswith(("/api/", "/apis/")) for item in addons.manifests(addon(name), CLUSTER))
 
@@ -31,6 +34,12 @@ def test_replicas_can_be_configured() -> None:
 
 def test_what_the_lab_does_otherwise_needs_no_objects() -> None:
     assert addons.manifests(addon("kube-proxy"), CLUSTER) == ()
+
+
+def test_an_addon_may_run_beside_the_cluster(tmp_path: Path) -> None:
+    (shipper,) = addons.programs(addon("amazon-cloudwatch-observability"), CLUSTER, Layout(tmp_path))
+
+    assert (shipper.name, shipper.group) == ("demo.log-shipper", "cluster:demo")  # it ends with its cluster
 
 
 def test_deployment_is_unready_until_all_pods_are_available() -> None:
