@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -255,6 +256,16 @@ class Kube:
         }
         answer = self.call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}, review)
         return bool(answer.get("status", {}).get("allowed"))
+
+    def logs_since(self, pod: Pod, container: str, seconds: int) -> str:
+        """What a container wrote in the last `seconds`, this run and the one before; each line begins with its time."""
+        query = {"container": container, "timestamps": "true", "sinceSeconds": str(seconds)}
+        runs = []
+        for previous in ("true", "false"):
+            with suppress(NotFound, StageFailed):  # there was no run before, or the container is waiting to start
+                path = PODS.path(pod.namespace, pod.name) + "/log"
+                runs.append(self._read("GET", path, {**query, "previous": previous}).decode(errors="replace"))
+        return "".join(runs)
 
     def healthy(self) -> bool:
         """Whether the API server says that it is ready. Unreachable when it does not answer at all."""

@@ -24,6 +24,7 @@ COMMANDS = {
     "smoke": "Is it serving, correctly and quickly enough?",
     "chaos": "Break it under live traffic: does it stay within its budget, and recover?",
     "status": "The page to open first: what exists, in which state, what users get.",
+    "logs": "What the app's containers wrote, those that are gone too.",
     "url": "Where the app is.",
     "down": "Remove everything, and prove that nothing is left.",
     "lab": "The lab on this machine: start, stop, look at it.",

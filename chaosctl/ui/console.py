@@ -37,6 +37,11 @@ def print_pages(command: str, pages: Pages, *, as_json: bool) -> None:
             _say(report_text(report) + "\n", sys.stdout)
 
 
+def print_line(text: str) -> None:
+    """Write one line of a result that goes on to stdout."""
+    _say(text, sys.stdout)
+
+
 def print_error(command: str, error: ChaosctlError, *, as_json: bool) -> None:
     """Write an error to stderr for people, and with `as_json` to stdout for machines as well."""
     say(error_text(error))

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from chaosctl.errors import Unreachable, UsageProblem
+from chaosctl.events import Event, Warned, ignore
+from chaosctl.stages import logs
+from chaosctl.stages.logs import CloudWatch, Line, Wanted, expression, follow, read, since
+
+NOW = 1_800_000_000_000
+SHOP = Wanted("shop")
+
+
+def line(text: str, at: int = 0, *, pod: str = "web-1", id: str = "") -> Line:
+    return Line(logs.rfc3339(NOW + at), pod, "web", "stdout", text, id or f"{pod} {text} {at}", NOW + at)
+
+
+@dataclass
+class FakeSource:
+    """What each look finds, the last one again and again; an exception is raised."""
+
+    looks: list[list[Line] | Exception]
+    starts: list[int] = field(default_factory=list)
+    name: str = "fake"
+
+    def lines(self, wanted: Wanted, start: int) -> Iterator[Line]:
+        self.starts.append(start)
+        look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        if isinstance(look, Exception):
+            raise look
+        yield from (line for line in look if line.milliseconds >= start)
+
+
+class FakeAws:
+    def __init__(self, *events: tuple[int, str]) -> None:
+        self.events = [{"timestamp": at, "message": message, "logStreamName": "s"} for at, message in events]
+        self.asked: dict[str, Any] = {}
+
+    def pages(self, service: str, operation: str, key: str, **arguments: Any) -> Any:
+        self.asked = arguments
+        return iter(self.events)
+
+
+def texts(lines: Any) -> list[str]:
+    return [line.text for line in lines]
+
+
+def test_the_last_lines_are_read_and_the_others_counted() -> None:
+    found = read(FakeSource([[line(str(n), n) for n in range(5)]]), SHOP, 0, 2)
+    assert (texts(found.lines), found.earlier, found.repeated) == (["3", "4"], 3, 0)
+
+
+def test_a_line_that_was_sent_twice_is_shown_once() -> None:
+    twice = [line("a", 1, id="x"), line("b", 1), line("a", 1, id="x"), line("a", 2, id="y")]
+    found = read(FakeSource([twice]), SHOP, 0, 10)
+    assert (texts(found.lines), found.repeated) == (["a", "b", "a"], 1)
+
+
+def test_lines_of_one_millisecond_are_in_the_order_of_their_nanoseconds() -> None:
+    late = Line("2027-01-15T08:00:00.000900000Z", "web-1", "web", "", "late", "1", NOW)
+    early = Line("2027-01-15T08:00:00.000100000Z", "web-2", "web", "", "early", "2", NOW)
+    assert texts(read(FakeSource([[late, early]]), SHOP, 0, 10).lines) == ["early", "late"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (Wanted("shop", "web-2"), ["b"]),
+        (Wanted("shop", grep=re.compile("^[ab]$")), ["a", "b"]),
+        (Wanted("shop", "web", re.compile("c")), ["ccc"]),
+    ],
+)
+def test_pod_and_text_are_looked_at(wanted: Wanted, expected: list[str]) -> None:
+    lines = [line("a"), line("b", pod="web-2"), line("ccc", pod="web-3"), line("ccc", pod="db-1")]
+    assert texts(read(FakeSource([lines]), wanted, 0, 10).lines) == expected
+
+
+def taken(lines: Iterator[Line], count: int) -> list[str]:
+    return [next(lines).text for _ in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "POLL", 0)
+
+
+def test_following_shows_each_line_once_and_late_ones_too() -> None:
+    a, b, c = line("a", 1), line("b", 30_000), line("late", 2)
+    source = FakeSource([[a], [a, b], [a, c, b]])
+    assert taken(follow(source, SHOP, NOW, 10, ignore), 3) == ["a", "b", "late"]
+
+
+def test_following_begins_with_the_last_lines_and_never_shows_the_others() -> None:
+    old = [line(str(n), n) for n in range(5)]
+    source = FakeSource([old, [*old, line("new", 10)]])
+    assert taken(follow(source, SHOP, NOW, 2, ignore), 3) == ["3", "4", "new"]
+
+
+def test_following_forgets_what_is_too_old_to_come_again() -> None:
+    source = FakeSource([[line("a", 0)], [line("b", 100_000)], [line("b", 100_000)], [line("c", 100_001)]])
+    assert taken(follow(source, SHOP, NOW, 10, ignore), 3) == ["a", "b", "c"]
+    assert source.starts[-1] == NOW + 100_000 - logs.LATE
+
+
+def test_following_survives_a_service_that_is_away_and_says_so_once() -> None:
+    away = Unreachable("AWS does not answer", code="AWS-UNREACHABLE")
+    said: list[Event] = []
+    source = FakeSource([[line("a")], away, away, [line("a"), line("b", 1)]])
+    assert taken(follow(source, SHOP, NOW, 10, said.append), 2) == ["a", "b"]
+    assert [type(event) for event in said] == [Warned]
+
+
+def test_records_of_fluent_bit_become_lines() -> None:
+    record = {
+        "time": "2027-01-15T08:00:00.000100000Z",
+        "stream": "stderr",
+        "_p": "F",
+        "log": "hello",
+        "kubernetes": {"pod_name": "web-1", "namespace_name": "shop", "container_name": "web"},
+    }
+    aws = FakeAws((NOW, json.dumps(record)), (NOW + 1, "not of fluent-bit"))
+    first, second = CloudWatch(aws, "demo").lines(Wanted("shop", "web"), 5)  # type: ignore[arg-type]
+    assert (first.time, first.pod, first.container, first.stream, first.text) == (
+        record["time"],
+        "web-1",
+        "web",
+        "stderr",
+        "hello",
+    )
+    assert (second.text, second.time, second.pod) == ("not of fluent-bit", "2027-01-15T08:00:00.001Z", "")
+    assert aws.asked == {
+        "logGroupName": "/aws/containerinsights/demo/application",
+        "startTime": 5,
+        "filterPattern": '{ ($.kubernetes.namespace_name = "shop") && ($.kubernetes.pod_name = "web*") }',
+    }
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2d", 172_800)])
+def test_spans(text: str, seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
+    assert since(text) == (1_000_000 - seconds) * 1000
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "1.5h", "10 m", "-1m"])
+def test_what_is_no_span_is_refused(text: str) -> None:
+    with pytest.raises(UsageProblem, match="LOGS-SINCE"):
+        since(text)
+
+
+def test_what_is_no_expression_is_refused() -> None:
+    with pytest.raises(UsageProblem, match="LOGS-GREP"):
+        expression("(")
