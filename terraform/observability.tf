@@ -1,3 +1,47 @@
+# CloudWatch Logs may use the key for the log groups of this cluster, and IAM policies of this account decide the rest.
+# Who reads logs needs no right to the key: CloudWatch decrypts them.
+resource "aws_kms_key" "logs" {
+  description             = "Logs of ${var.cluster_name}"
+  deletion_window_in_days = 7
+  enable_key_rotation     = true
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "Account"
+        Effect    = "Allow"
+        Principal = { AWS = "arn:${local.partition}:iam::${local.account_id}:root" }
+        Action    = "kms:*"
+        Resource  = "*"
+      },
+      {
+        Sid       = "CloudWatchLogs"
+        Effect    = "Allow"
+        Principal = { Service = "logs.${var.region}.amazonaws.com" }
+        Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+        Resource  = "*"
+        Condition = {
+          ArnLike = {
+            "kms:EncryptionContext:aws:logs:arn" = [
+              for kind in ["containerinsights", "vpc"] :
+              "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:/aws/${kind}/${var.cluster_name}/*"
+            ]
+          }
+        }
+      },
+    ]
+  })
+
+  tags = { Name = "${var.cluster_name}-logs" }
+}
+
+resource "aws_kms_alias" "logs" {
+  name_prefix   = "alias/${var.cluster_name}-logs-"
+  target_key_id = aws_kms_key.logs.key_id
+}
+
+# Encrypted with CloudWatch's own key: the cluster is not made before this group, and would wait for ours.
 resource "aws_cloudwatch_log_group" "control_plane" {
   name              = "/aws/eks/${var.cluster_name}/cluster"
   retention_in_days = var.log_retention_days
@@ -8,11 +52,13 @@ resource "aws_cloudwatch_log_group" "containers" {
 
   name              = "/aws/containerinsights/${var.cluster_name}/${each.value}"
   retention_in_days = var.log_retention_days
+  kms_key_id        = aws_kms_key.logs.arn
 }
 
 resource "aws_cloudwatch_log_group" "flow" {
   name              = "/aws/vpc/${var.cluster_name}/flow"
   retention_in_days = var.log_retention_days
+  kms_key_id        = aws_kms_key.logs.arn
 }
 
 resource "aws_iam_role" "flow" {

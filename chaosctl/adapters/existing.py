@@ -100,11 +100,12 @@ def _roles(aws: Aws, deployment: Deployment) -> Found:
                 yield address, name
 
 
-def _secrets(aws: Aws, deployment: Deployment) -> Found:
+def _keys(aws: Aws, deployment: Deployment) -> Found:
     for key in keys(aws, deployment):
-        yield "aws_kms_key.secrets", key["KeyId"]
+        name = "logs" if key.get("Description") == f"Logs of {deployment.cluster}" else "secrets"
+        yield f"aws_kms_key.{name}", key["KeyId"]
         for alias in aws.pages("kms", "list_aliases", "Aliases", KeyId=key["KeyId"]):
-            yield "aws_kms_alias.secrets", alias["AliasName"]
+            yield f"aws_kms_alias.{name}", alias["AliasName"]
 
 
 def _log_groups(aws: Aws, deployment: Deployment) -> Found:
@@ -178,7 +179,7 @@ PROBES: Sequence[Callable[[Aws, Deployment], Found]] = (
     _routing,
     _nodes_template,
     _roles,
-    _secrets,
+    _keys,
     _log_groups,
     _cluster,
 )

@@ -118,6 +118,25 @@ run "defaults" {
   }
 
   assert {
+    condition = alltrue([
+      for group in concat([aws_cloudwatch_log_group.flow], values(aws_cloudwatch_log_group.containers)) :
+      group.kms_key_id == aws_kms_key.logs.arn
+    ])
+    error_message = "What containers and the network say is encrypted with a key of our own."
+  }
+
+  assert {
+    condition = (
+      aws_kms_key.logs.enable_key_rotation &&
+      jsondecode(aws_kms_key.logs.policy).Statement[1].Condition.ArnLike["kms:EncryptionContext:aws:logs:arn"] == [
+        "arn:aws:logs:us-west-2:123456789012:log-group:/aws/containerinsights/chaotic-backend-cluster/*",
+        "arn:aws:logs:us-west-2:123456789012:log-group:/aws/vpc/chaotic-backend-cluster/*",
+      ]
+    )
+    error_message = "The key rotates, and serves the log groups of this cluster only."
+  }
+
+  assert {
     condition     = aws_cloudwatch_log_group.control_plane.name == "/aws/eks/chaotic-backend-cluster/cluster"
     error_message = "EKS writes into the log group of this name, and makes one without retention when it is not there."
   }

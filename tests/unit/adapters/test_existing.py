@@ -102,6 +102,15 @@ def test_keys_that_were_given_up_do_not_count(aws: Aws) -> None:
     }
 
 
+def test_the_key_of_the_logs_is_not_that_of_the_secrets(aws: Aws) -> None:
+    tags = [{"TagKey": k, "TagValue": v} for k, v in TAGS.items()]
+    of_logs, of_secrets = (
+        aws.call("kms", "create_key", Tags=tags, Description=what)["KeyMetadata"]["KeyId"]
+        for what in ("Logs of shop", "Kubernetes secrets of shop")
+    )
+    assert existing.found(aws, DEPLOYMENT) == {"aws_kms_key.logs": of_logs, "aws_kms_key.secrets": of_secrets}
+
+
 def test_log_groups_and_the_launch_template(aws: Aws) -> None:
     for name in ("/aws/eks/shop/cluster", "/aws/vpc/shop/flow", "/aws/containerinsights/shop/host"):
         aws.call("logs", "create_log_group", logGroupName=name)
