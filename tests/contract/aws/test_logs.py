@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.error
+import urllib.request
 from typing import Any
 
 import pytest
@@ -86,6 +88,12 @@ def test_a_wrong_token_or_pattern_is_refused(logs: Any) -> None:
     for wrong in ({"nextToken": "x"}, {"filterPattern": "{ $.a = }"}, {"filterPattern": "[a, b]"}):
         with pytest.raises(ClientError, match="InvalidParameterException"):
             logs.filter_log_events(logGroupName=GROUP, **wrong)
+
+
+def test_a_request_that_makes_no_sense_is_an_error_of_the_client(lab: Lab, logs: Any) -> None:
+    request = urllib.request.Request(lab.url, b"{", {"X-Amz-Target": "Logs_20140328.PutLogEvents"})
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(request)
 
 
 def test_one_stream_is_read_forwards_and_backwards(logs: Any) -> None:

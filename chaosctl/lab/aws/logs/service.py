@@ -97,6 +97,8 @@ class Logs:
             return _error("InvalidParameterException", f"Invalid filter pattern: {why}")
         except Refusal as refusal:
             return _error(refusal.code, str(refusal))
+        except (ValueError, TypeError, KeyError) as error:
+            return _error("InvalidParameterException", f"the request cannot be read: {error!r}")
 
     def expire(self) -> None:
         """Drop what is older than its group's retention says, and what belongs to groups that are gone."""
