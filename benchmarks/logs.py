@@ -108,9 +108,15 @@ class Kept:
         self._argv, self._log = argv, log
         self._stopping = threading.Event()
         self.most_memory = 0  # bytes
+        self._seconds: dict[int, float] = {}  # of CPU, by process
         self._process = self._started()
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._thread.start()
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all processes that there were, as of half a second before their end."""
+        return sum(self._seconds.values())
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
@@ -127,6 +133,7 @@ class Kept:
     def _keep(self) -> None:
         while not self._stopping.wait(0.5):
             self.most_memory = max(self.most_memory, _pss(self._process.pid))
+            self._seconds[self._process.pid] = max(_cpu(self._process.pid), self._seconds.get(self._process.pid, 0))
             if self._process.poll() is not None:
                 self._stopping.wait(1.0)
                 self._process = self._started()
@@ -139,6 +146,13 @@ def _pss(pid: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def _cpu(pid: int) -> float:
+    with suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 # --- the containers
@@ -237,6 +251,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "MB of log files": round(written / 1e6, 1),
             "MB of the event store": round(sum(f.stat().st_size for f in (root / "aws").glob("logs.db*")) / 1e6, 1),
             "MB of the saved state": round((root / "aws" / "state").stat().st_size / 1e6, 1),
+            "seconds of CPU, shipper": round(shipper.cpu_seconds, 1),
+            "seconds of CPU, service": round(service.cpu_seconds, 1),
             "MB of memory, shipper": round(shipper.most_memory / 1e6, 1),
             "MB of memory, service": round(service.most_memory / 1e6, 1),
         }

@@ -35,6 +35,15 @@ MOST_EVENTS, MOST_BYTES, EVENT_BYTES, LONGEST_SPAN = 10_000, 1_048_576, 26, 86_4
 Metadata = Callable[[Container], dict[str, str]]
 
 
+def _no_json(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+# json.loads and json.dumps would make these for each line.
+DECODE = json.JSONDecoder(parse_constant=_no_json).decode
+ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
+
 class LogService(Protocol):
     """Where events go."""
 
@@ -68,7 +77,7 @@ class Source:
 
     def message(self, record: cri.Record, first: str) -> str:
         """The JSON text of a record of the file that begins at the time `first`."""
-        text = json.dumps(record.text, ensure_ascii=False)
+        text = ENCODE(record.text)
         processed = f'"log_processed":{record.text.strip()},' if _is_object(record.text) else ""
         return (
             f'{{"time":"{record.time}","stream":"{record.stream}","_p":"{record.tag}","log":{text},'
@@ -193,10 +202,6 @@ def _is_object(text: str) -> bool:
     if not text.startswith("{"):
         return False
     try:
-        return isinstance(json.loads(text, parse_constant=_no_json), dict)
+        return isinstance(DECODE(text), dict)
     except ValueError:
         return False
-
-
-def _no_json(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
