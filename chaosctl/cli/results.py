@@ -33,6 +33,7 @@ from chaosctl.report.runs import Run
 from chaosctl.stages import smoke
 from chaosctl.stages.costs import Item
 from chaosctl.stages.drift import Difference
+from chaosctl.stages.logs import Line
 from chaosctl.stages.plan import ReleaseChange
 from chaosctl.stages.setups import TradeOff, Usage
 from chaosctl.stages.status import Answer, Node, PodLine, Spent, Workload
@@ -320,6 +321,16 @@ class Seen(TypedDict):
     drift: NotRequired[list[Difference]]
 
 
+class Logs(TypedDict):
+    """Lines of containers. With --follow each of `lines` is printed by itself, on a line of its own."""
+
+    source: Literal["cloudwatch", "cluster"]
+    fallback: str
+    earlier: int
+    repeated: int
+    lines: list[Line]
+
+
 class Url(TypedDict):
     url: str
 
@@ -391,6 +402,7 @@ RESULTS: dict[str, Any] = {
     "chaos report": Carried,
     "chaos runs": Runs,
     "status": Seen | Nowhere,
+    "logs": Logs,
     "url": Url,
     "down": Down,
     "lab start": LabStarted,

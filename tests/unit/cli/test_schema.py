@@ -48,6 +48,8 @@ def test_every_command_has_a_schema() -> None:
         ("smoke", 3),
         ("lab env", 3),
         ("url", 3),
+        ("logs", 3),
+        ("logs --since yesterday", 2),
         ("plan --target context", 2),
     ],
 )
