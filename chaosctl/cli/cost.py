@@ -35,10 +35,11 @@ def cost(
     prices = costs.load(session.settings.prices)
     usage = Usage(logs_gb, nat_gb, users_gb)
     bills = [priced(setup, usage, prices) for setup in setups(session.settings.infra)]
-    return _report(bills, usage, prices)
+    return report(bills, usage, prices)
 
 
-def _report(bills: Sequence[Bill], usage: Usage, prices: Prices) -> Report:
+def report(bills: Sequence[Bill], usage: Usage, prices: Prices) -> Report:
+    """The bills side by side, and what the money buys."""
     trades = trade_offs(prices)
     prose = f"Prices of {prices.region}, collected {prices.collected}. {NOT_COUNTED}"
     return Report(_data(bills, usage, prices, trades), (_components(bills), _trades(trades), prose))

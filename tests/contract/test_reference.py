@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 import typer.main
 
+from chaosctl.cli import cost
 from chaosctl.cli.main import app
 from chaosctl.cli.reference import reference
+from chaosctl.config import InfraSettings
+from chaosctl.stages import costs, setups
+from chaosctl.ui.render import report_text
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -60,3 +64,13 @@ def test_the_documents_are_really_read() -> None:
 
 def test_the_reference_is_what_the_program_says() -> None:
     assert (ROOT / "docs" / "reference.md").read_text() == reference(), "run `make reference`"
+
+
+def test_the_bill_in_the_documents_is_the_one_that_cost_prints() -> None:
+    shown = re.search(
+        r"^\$ chaosctl cost\n(.*?)^```", (ROOT / "docs" / "cost.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert shown is not None
+    prices = costs.load(None)
+    bills = [setups.priced(setup, setups.Usage(), prices) for setup in setups.setups(InfraSettings())]
+    assert shown[1].strip() in report_text(cost.report(bills, setups.Usage(), prices))

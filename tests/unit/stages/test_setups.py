@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaosctl.cli.cost import _report
+from chaosctl.cli.cost import report
 from chaosctl.config import InfraSettings
 from chaosctl.stages.costs import load, total
 from chaosctl.stages.setups import HIGHLY_AVAILABLE, SMALL, Setup, Usage, fixed, priced, setups, trade_offs
@@ -51,9 +51,9 @@ def test_a_trade_off_costs_what_the_bill_says() -> None:
 
 def test_the_report_names_set_ups_totals_and_what_it_leaves_out() -> None:
     bills = [priced(setup, Usage(), PRICES) for setup in setups(InfraSettings())]
-    report = _report(bills, Usage(), PRICES)
-    text = report_text(report)
-    for setup, bill in zip(report.data["setups"], bills, strict=True):
+    told = report(bills, Usage(), PRICES)
+    text = report_text(told)
+    for setup, bill in zip(told.data["setups"], bills, strict=True):
         assert setup["total"] == total([*bill.fixed, *bill.used])
         assert f"{setup['total']:.2f}" in text
     assert "Not counted" in text and str(PRICES.collected) in text
