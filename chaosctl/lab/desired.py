@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Any, Literal, Protocol
 
@@ -145,14 +145,27 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class TlsPolicy:
+    """What a listener negotiates: protocols as TLSv1.2, the newest first; ciphers by OpenSSL's names, best first."""
+
+    protocols: tuple[str, ...]
+    ciphers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Listener:
-    """A listener, its default rule last. `certificates` are PEM chains with their key, the default first."""
+    """A listener, its default rule last. `certificates` are PEM chains with their key, the default first.
+
+    `tls` is that of its security policy, None where it has none; `attributes` as the elbv2 API names them.
+    """
 
     arn: str
     port: int
     protocol: str
     rules: tuple[Rule, ...]
     certificates: tuple[str, ...] = ()
+    tls: TlsPolicy | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -198,6 +211,10 @@ class Store(Protocol):
 
     def target_groups(self) -> Sequence[TargetGroup]:
         """All target groups, with draining targets."""
+        ...
+
+    def aliases(self) -> Mapping[str, str]:
+        """DNS name of a load balancer by each name that Route 53 has as an alias of one."""
         ...
 
     def cluster_observed(self, name: str, status: str, *, endpoint: str = "", ca_pem: bytes = b"") -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from chaosctl.errors import StageFailed, Unreachable
-from chaosctl.lab.desired import HealthCheck, Listener, LoadBalancer, Rule, TargetGroup
+from chaosctl.lab.desired import HealthCheck, Listener, LoadBalancer, Rule, TargetGroup, TlsPolicy
 
 CONNECT_TIMEOUT = 10  # seconds; that of an application load balancer, after which it answers 504
 PROBES = 4  # first checks of new targets of one target group at the same time
@@ -22,6 +22,10 @@ MIN_SLOTS = 8
 NOWHERE = "0.0.0.0:1"  # the address of a slot without a target
 RUNTIME_TIMEOUT = 2.0  # seconds
 FILES_PER_CONNECTION = 2
+
+# Listener attributes that set a header of every answer.
+HEADER_ATTRIBUTE = re.compile(r"routing\.http\.response\.(\w+)\.header_value")
+WEAK_PROTOCOLS = {"TLSv1", "TLSv1.1"}
 
 PLACEHOLDERS = {"protocol": "%[var(txn.protocol)]", "host": "%[var(txn.host)]", "port": "%[dst_port]"}
 ALGORITHMS = {"least_outstanding_requests": "leastconn", "weighted_random": "random"}
@@ -276,7 +280,23 @@ def _tls(balancer: LoadBalancer, listener: Listener, files: dict[str, str]) -> s
         files[names[-1]] = pem
     http2 = listener.protocol == "HTTPS" and balancer.attributes.get("routing.http2.enabled", "true") == "true"
     # The first is the default; HAProxy picks the others by the name that the client asks for.
-    return " ssl " + " ".join(f"crt {name}" for name in names) + (" alpn h2,http/1.1" if http2 else "")
+    words = ["ssl", *(f"crt {name}" for name in names), *_negotiated(listener.tls)]
+    return " " + " ".join([*words, "alpn h2,http/1.1"] if http2 else words)
+
+
+def _negotiated(policy: TlsPolicy | None) -> list[str]:
+    """Options of `bind` for a security policy. OpenSSL 3 has weak protocols only at its level 0."""
+    if policy is None:
+        return []
+    versions = [{"TLSv1": "TLSv1.0"}.get(protocol, protocol) for protocol in policy.protocols]
+    suites = [name for name in policy.ciphers if name.startswith("TLS_")]
+    ciphers = [name for name in policy.ciphers if not name.startswith("TLS_")]
+    weak = ["@SECLEVEL=0"] if WEAK_PROTOCOLS & set(policy.protocols) else []
+    return [
+        f"ssl-min-ver {min(versions)} ssl-max-ver {max(versions)}",
+        *([f"ciphers {':'.join(ciphers + weak)}"] if ciphers else []),
+        *([f"ciphersuites {':'.join(suites)}"] if suites else []),
+    ]
 
 
 def _tcp_lines(listener: Listener) -> list[str]:
@@ -298,6 +318,7 @@ def _http_lines(balancer: LoadBalancer, listener: Listener, files: dict[str, str
         *acts,
         *_headers(balancer, protocol, listener.port),
         *_failures(),
+        *_answer_headers(listener),
         "http-response set-var(txn.answered) bool(true)",
         *_sticky_cookie(),
         "use_backend %[var(txn.group)] if { var(txn.group) -m found }",
@@ -320,6 +341,18 @@ def _headers(balancer: LoadBalancer, protocol: str, port: int) -> list[str]:
         f"http-request set-header X-Forwarded-Port {port}",
         f"http-request set-header X-Amzn-Trace-Id '{trace}' unless {{ req.hdr(x-amzn-trace-id) -m found }}",
     ]
+
+
+def _answer_headers(listener: Listener) -> list[str]:
+    """Headers that the listener's attributes put into every answer, its own redirects included."""
+    found = [(HEADER_ATTRIBUTE.fullmatch(key), value) for key, value in sorted(listener.attributes.items())]
+    lines = [
+        f"http-after-response set-header {match[1].replace('_', '-')} {quoted(value.replace('%', '%%'))}"
+        for match, value in found
+        if match and value
+    ]
+    silent = listener.attributes.get("routing.http.response.server.enabled") == "false"
+    return [*lines, *(["http-after-response del-header Server"] if silent else [])]
 
 
 def _on(balancer: LoadBalancer, attribute: str) -> bool:

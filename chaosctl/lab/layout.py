@@ -48,6 +48,11 @@ class Layout:
         return self.root / "aws"
 
     @property
+    def authority(self) -> Path:
+        """Key and certificate of the lab's own certificate authority."""
+        return self.root / "authority"
+
+    @property
     def images(self) -> Path:
         """Container image archives built for this lab."""
         return self.root / "images"

@@ -407,8 +407,9 @@ class LoadBalancers:
             for arn, balancer in self._balancers.items()
             if balancer.plan is not None
         }
+        aliases = {name: names[to] for name, to in self._store.aliases().items() if to in names}
         try:
-            self._hosts.set(names)
+            self._hosts.set({**names, **aliases})
         except OSError as error:
             log.warning("the names of load balancers cannot be written into the hosts file: %s", error)
 

@@ -1,4 +1,4 @@
-"""Keys and certificates of one cluster, and the kubeconfigs made from them. Files are 0600, their directory 0700."""
+"""Authorities with their keys and certificates, and kubeconfigs made from them. Files are 0600, directories 0700."""
 
 from __future__ import annotations
 
@@ -120,12 +120,12 @@ class Pki:
         """Make the authority, the service account key and the certificates that are missing or name something else."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.ca.certificate.exists():
-            self._make_authority()
+            Authority.make(self.ca, "kubernetes")
         if not self.service_account_public.exists():
             self._make_service_account_key()
         missing = [identity for identity in identities if not self._fits(identity)]
         if missing:
-            authority = _Authority.load(self.ca)
+            authority = Authority.load(self.ca)
             for identity in missing:
                 self._write(identity.file, *authority.issue(identity))
 
@@ -150,17 +150,9 @@ class Pki:
         certificate = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
         return set(identity.names) <= set(subject_names(certificate))
 
-    def _make_authority(self) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = _name("kubernetes")
-        builder = _builder(name, name, key.public_key())
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
-        self._write("ca", builder.sign(key, hashes.SHA256()), key)
-
     def _make_service_account_key(self) -> None:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        write_private(self.service_account_key, _key_pem(key))
+        write_private(self.service_account_key, key_pem(key))
         public = key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
@@ -168,25 +160,61 @@ class Pki:
 
     def _write(self, file: str, certificate: x509.Certificate, key: PrivateKeyTypes) -> None:
         pair = self.pair(file)
-        write_private(pair.key, _key_pem(key))
+        write_private(pair.key, key_pem(key))
         write_private(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM))
 
 
 @dataclass(frozen=True)
-class _Authority:
+class Authority:
+    """A certificate authority."""
+
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
     @classmethod
-    def load(cls, pair: KeyPair) -> _Authority:
+    def load(cls, pair: KeyPair) -> Authority:
+        """The one whose files these are."""
         key = serialization.load_pem_private_key(pair.key.read_bytes(), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         return cls(x509.load_pem_x509_certificate(pair.certificate.read_bytes()), key)
 
-    def issue(self, identity: Identity) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    @classmethod
+    def make(cls, pair: KeyPair, common_name: str) -> Authority:
+        """A new one, in these files, whose directory must be there."""
+        made = cls.new(common_name)
+        write_private(pair.key, key_pem(made.key))
+        write_private(pair.certificate, made.pem)
+        return made
+
+    @classmethod
+    def new(cls, common_name: str) -> Authority:
+        """A new one that no file holds."""
         key = ec.generate_private_key(ec.SECP256R1())
+        name = _name(common_name)
+        builder = _builder(name, name, key.public_key())
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
+        return cls(builder.sign(key, hashes.SHA256()), key)
+
+    @property
+    def pem(self) -> bytes:
+        """Its certificate, which clients have to trust."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    def issue(self, identity: Identity) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        """A certificate and its new key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        return self.certify(identity, key.public_key()), key
+
+    def certify(
+        self,
+        identity: Identity,
+        key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+        lifetime: datetime.timedelta = LIFETIME,
+    ) -> x509.Certificate:
+        """A certificate for somebody's public key."""
         subject = _name(identity.common_name, identity.organization)
-        builder = _builder(subject, self.certificate.subject, key.public_key(), self.key.public_key())
+        builder = _builder(subject, self.certificate.subject, key, self.key.public_key(), lifetime)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
         purpose = ExtendedKeyUsageOID.SERVER_AUTH if identity.names else ExtendedKeyUsageOID.CLIENT_AUTH
@@ -194,7 +222,21 @@ class _Authority:
         if identity.names:
             names = x509.SubjectAlternativeName([_general_name(name) for name in identity.names])
             builder = builder.add_extension(names, critical=False)
-        return builder.sign(self.key, hashes.SHA256()), key
+        return builder.sign(self.key, hashes.SHA256())
+
+
+def authority(layout: Layout) -> Authority:
+    """The lab's own, which issues what its ACM issues; made when it is not there yet."""
+    pair = authority_files(layout)
+    if pair.certificate.exists():
+        return Authority.load(pair)
+    pair.certificate.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Authority.make(pair, f"chaosctl lab {layout.tag}")
+
+
+def authority_files(layout: Layout) -> KeyPair:
+    """Where its certificate and its key are."""
+    return KeyPair(layout.authority / "ca.crt", layout.authority / "ca.key")
 
 
 def kubeconfig(cluster: dict[str, str], user: dict[str, str]) -> str:
@@ -240,8 +282,9 @@ def subject_names(certificate: x509.Certificate) -> Sequence[str]:
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
     issuer_key: ec.EllipticCurvePublicKey | None = None,
+    lifetime: datetime.timedelta = LIFETIME,
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key or key)
@@ -252,7 +295,7 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCK_SKEW)
-        .not_valid_after(now + LIFETIME)
+        .not_valid_after(now + lifetime)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         .add_extension(authority, critical=False)
     )
@@ -286,7 +329,8 @@ def _general_name(name: str) -> x509.GeneralName:
     return x509.IPAddress(address)
 
 
-def _key_pem(key: PrivateKeyTypes) -> bytes:
+def key_pem(key: PrivateKeyTypes) -> bytes:
+    """A private key as PEM, not encrypted: keep it in files of its owner alone."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -12,26 +12,27 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
+from moto.elbv2.ssl_policies import SSL_POLICIES
 
 from chaosctl import config
 from chaosctl.events import ignore
-from chaosctl.lab.desired import HealthCheck, Listener, LoadBalancer, RegisteredTarget, Rule, TargetGroup
+from chaosctl.lab.desired import HealthCheck, Listener, LoadBalancer, RegisteredTarget, Rule, TargetGroup, TlsPolicy
 from chaosctl.lab.hosts import HostsFile
 from chaosctl.lab.layout import Layout
 from chaosctl.lab.load_balancer import LoadBalancers, directory, stats_socket
+from chaosctl.lab.pki import Authority, Identity, key_pem
 from chaosctl.lab.supervisor import Supervisor
 from chaosctl.toolbox import Toolbox
 
@@ -72,8 +73,8 @@ class FakeStore:
     rules: tuple[Rule, ...] = ()
     delay: int = 3
     port: int = 80
-    protocol: str = "HTTP"
-    certificates: tuple[str, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    alias: dict[str, str] = field(default_factory=dict)
     present: bool = True
     health: dict[int, tuple[str, str, str]] = field(default_factory=dict)
     state: tuple[str, str] = ("provisioning", "")
@@ -83,10 +84,13 @@ class FakeStore:
 
     def load_balancers(self) -> Sequence[LoadBalancer]:
         rules = (*self.rules, FORWARD)
-        listener = Listener(BALANCER + "/80", self.port, self.protocol, rules, self.certificates)
-        inbound = (("0.0.0.0/0", self.port),)
-        made = LoadBalancer(BALANCER, "web", NAME, VPC, "internet-facing", {}, (listener,), inbound)
+        listeners = self.listeners or (Listener(BALANCER + "/80", self.port, "HTTP", rules),)
+        inbound = tuple(("0.0.0.0/0", listener.port) for listener in listeners)
+        made = LoadBalancer(BALANCER, "web", NAME, VPC, "internet-facing", {}, listeners, inbound)
         return [made] if self.present else []
+
+    def aliases(self) -> Mapping[str, str]:
+        return self.alias
 
     def target_observed(self, arn: str, ip: str, port: int, state: str, reason: str = "", detail: str = "") -> None:
         self.health[port] = (state, reason, detail)
@@ -366,36 +370,143 @@ def test_a_target_that_does_not_answer_is_504_after_ten_seconds(world: World) ->
     world.until(lambda: world.store.health[80][1] == "Target.Timeout")
 
 
-def test_tls_with_certificates_by_name_and_http2(world: World) -> None:
-    world.store.protocol, world.store.port = "HTTPS", 443
-    world.store.certificates = (_certificate("a.example"), _certificate("b.example"))
-    world.until(lambda: world.store.state[0] == "active")
-    assert _tls(world.address, "a.example") == ("a.example", "h2")
-    assert _tls(world.address, "b.example") == ("b.example", "h2")
-    assert _tls(world.address, "c.example") == ("a.example", "h2")
+HSTS = "routing.http.response.strict_transport_security.header_value"
+REDIRECT = {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}
+TO_HTTPS = Rule(BALANCER + "/80/default", None, (), ({"Type": "redirect", "RedirectConfig": REDIRECT},))
+CURRENT = SSL_POLICIES["ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"]
+OLD = SSL_POLICIES["ELBSecurityPolicy-TLS13-1-0-2021-06"]
 
 
-def _certificate(name: str) -> str:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = x509.CertificateBuilder(subject, subject, key.public_key(), 1, now, now + timedelta(days=1))
-    signed = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return (signed + private).decode()
+@pytest.fixture
+def authority() -> Authority:
+    return Authority.new("test")
 
 
-def _tls(address: str, name: str) -> tuple[str, str | None]:
-    """Common name of the certificate that a client asking for `name` gets, and the protocol."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+@pytest.fixture
+def secure(world: World, authority: Authority) -> World:
+    """HTTPS for a.example and b.example with HSTS, HTTP redirected to it, and one server."""
+    certificates = (_certificate(authority, "a.example"), _certificate(authority, "b.example"))
+    https = Listener(BALANCER + "/443", 443, "HTTPS", (FORWARD,), certificates, _policy(CURRENT), {HSTS: "max-age=60"})
+    world.store.listeners = (https, Listener(BALANCER + "/80", 80, "HTTP", (TO_HTTPS,)))
+    world.store.register(9001)
+    world.until(world.is_healthy(9001))
+    return world
+
+
+def _policy(found: Mapping[str, Any]) -> TlsPolicy:
+    return TlsPolicy(tuple(found["ssl_protocols"]), tuple(found["ciphers"]))
+
+
+def _certificate(authority: Authority, name: str) -> str:
+    made, key = authority.issue(Identity("", name, names=(name,)))
+    return (made.public_bytes(serialization.Encoding.PEM) + key_pem(key)).decode()
+
+
+def _trusting(authority: Authority) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=authority.pem.decode())
     context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
+def _handshake(address: str, name: str, context: ssl.SSLContext) -> tuple[str, str | None, str | None]:
+    """Common name of the certificate that a client asking for `name` gets, protocol above TLS, version of TLS."""
     with socket.create_connection((address, 443)) as raw, context.wrap_socket(raw, server_hostname=name) as wrapped:
         certificate = x509.load_der_x509_certificate(wrapped.getpeercert(binary_form=True) or b"")
         common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
-        return str(common), wrapped.selected_alpn_protocol()
+        return str(common), wrapped.selected_alpn_protocol(), wrapped.version()
+
+
+def test_tls_with_certificates_by_name_and_http2(secure: World, authority: Authority) -> None:
+    context = _trusting(authority)
+    assert _handshake(secure.address, "a.example", context) == ("a.example", "h2", "TLSv1.3")
+    assert _handshake(secure.address, "b.example", context) == ("b.example", "h2", "TLSv1.3")
+
+
+def test_a_client_that_asks_for_another_name_gets_the_default_and_refuses_it(
+    secure: World, authority: Authority
+) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"not valid for 'c\.example'"):
+        _handshake(secure.address, "c.example", _trusting(authority))
+
+
+def test_a_client_that_does_not_trust_the_authority_refuses_it(secure: World) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local issuer"):
+        _handshake(secure.address, "a.example", ssl.create_default_context())
+
+
+def _speaks(world: World, authority: Authority, version: ssl.TLSVersion) -> bool:
+    context = _trusting(authority)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = version
+    try:
+        _handshake(world.address, "a.example", context)
+    except (ssl.SSLError, ConnectionError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("policy", "oldest"), [(CURRENT, ssl.TLSVersion.TLSv1_2), (OLD, ssl.TLSVersion.TLSv1)])
+def test_the_security_policy_decides_which_versions_are_spoken(
+    secure: World, authority: Authority, policy: Mapping[str, Any], oldest: ssl.TLSVersion
+) -> None:
+    https, http_ = secure.store.listeners
+    secure.store.listeners = (replace(https, tls=_policy(policy)), http_)
+    spoken = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+    wanted = [version >= oldest for version in spoken]
+    secure.until(lambda: [_speaks(secure, authority, version) for version in spoken] == wanted)
+
+
+def test_every_answer_over_https_demands_https(secure: World, authority: Authority) -> None:
+    secure.statuses[9001].write_text("500")
+    for path, status in (("/", 200), ("/health", 500)):
+        answer = _https(secure, authority, path)
+        assert (answer.status, answer.headers["Strict-Transport-Security"]) == (status, "max-age=60")
+
+
+def _https(world: World, authority: Authority, path: str) -> http.client.HTTPResponse:
+    context = ssl.create_default_context(cadata=authority.pem.decode())
+    with (
+        socket.create_connection((world.address, 443)) as raw,
+        context.wrap_socket(raw, server_hostname="a.example") as wrapped,
+    ):
+        wrapped.sendall(f"GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n".encode())
+        answer = http.client.HTTPResponse(wrapped)
+        answer.begin()
+        answer.read()
+        return answer
+
+
+def test_http_is_redirected_to_the_same_place(secure: World) -> None:
+    connection = http.client.HTTPConnection(secure.address, 80, timeout=5)
+    connection.request("GET", "/a/b?c=d", headers={"Host": "a.example"})
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Location"]) == (301, "https://a.example:443/a/b?c=d")
+    assert "Strict-Transport-Security" not in answer.headers
+    connection.close()
+
+
+def test_a_new_certificate_is_served_without_a_lost_request(secure: World, authority: Authority) -> None:
+    https, http_ = secure.store.listeners
+    renewed = _certificate(authority, "a.example")
+    serial = x509.load_pem_x509_certificate(renewed.encode()).serial_number
+    secure.store.listeners = (replace(https, certificates=(renewed,)), http_)
+    secure.until(lambda: _https(secure, authority, "/").status == 200 and _serial(secure, authority) == serial)
+
+
+def _serial(world: World, authority: Authority) -> int:
+    with (
+        socket.create_connection((world.address, 443)) as raw,
+        _trusting(authority).wrap_socket(raw, server_hostname="a.example") as wrapped,
+    ):
+        return x509.load_der_x509_certificate(wrapped.getpeercert(binary_form=True) or b"").serial_number
+
+
+def test_names_of_route_53_lead_to_the_load_balancer(secure: World) -> None:
+    secure.store.alias = {"shop.example.com": NAME, "other.example.com": "elsewhere.elb.amazonaws.com"}
+    secure.balancers.reconcile()
+    assert secure.hosts.names() == {NAME: secure.address, "shop.example.com": secure.address}
 
 
 def test_a_draining_target_finishes_its_requests_and_gets_no_more(serving: World) -> None:

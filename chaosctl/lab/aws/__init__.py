@@ -10,8 +10,6 @@ import os
 
 from botocore import loaders
 
-# Seconds until a certificate with DNS validation is issued; moto's own default is a minute.
-os.environ.setdefault("MOTO_ACM_VALIDATION_WAIT", "1")
 os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
 
 # Every session reads and keeps its own copy of each service's description: 50 MB and a second for that of EC2 alone.

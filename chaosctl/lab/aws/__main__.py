@@ -15,8 +15,9 @@ from werkzeug.serving import BaseWSGIServer
 from chaosctl import config
 from chaosctl.errors import ChaosctlError, ExitStatus, PreconditionFailed
 from chaosctl.events import ignore
+from chaosctl.lab import pki
 from chaosctl.lab.addons import Addons
-from chaosctl.lab.aws import corrections, operator_account, server, state
+from chaosctl.lab.aws import corrections, issuing, operator_account, server, state
 from chaosctl.lab.aws.cloudwatch import notifications
 from chaosctl.lab.aws.cloudwatch.access_log import AccessLog
 from chaosctl.lab.aws.cloudwatch.alarms import Alarms
@@ -75,6 +76,7 @@ def run(layout: Layout, port: int) -> int:
     """Restore, listen, reconcile; return after SIGTERM or SIGINT, when everything is saved."""
     started = time.monotonic()
     corrections.apply()
+    issuing.use(pki.authority(layout))
     file = layout.aws / "state"
     restored = state.load(file)
     operator_account.ensure(layout.aws / "operator.json")

@@ -6,12 +6,14 @@ gets wrong is put right in elbv2_corrections.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from moto.acm.models import AWS_ROOT_CA, acm_backends
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
+from moto.elbv2.ssl_policies import SSL_POLICIES
+from moto.route53.models import route53_backends
 
 from chaosctl.lab.aws import elbv2_corrections
 from chaosctl.lab.aws.elbv2_corrections import Observed
@@ -23,9 +25,11 @@ from chaosctl.lab.desired import (
     Rule,
     TargetGroup,
     TargetState,
+    TlsPolicy,
 )
 
 ANYWHERE = "0.0.0.0/0"
+SERVED = {"ISSUED", "EXPIRED"}  # statuses of certificates that clients get to see
 
 
 def apply_corrections() -> None:
@@ -34,7 +38,7 @@ def apply_corrections() -> None:
 
 
 class Elbv2View:
-    """The five load balancing methods of `desired.Store`, over moto's elbv2, ec2 and acm backends of every region."""
+    """The load balancing methods of `desired.Store`, over moto's elbv2, ec2, acm and route53 backends."""
 
     def load_balancers(self) -> Sequence[LoadBalancer]:
         """Every load balancer, whatever its state."""
@@ -50,6 +54,16 @@ class Elbv2View:
             for group in list(backend.target_groups.values())
             if group.target_type == "ip"
         ]
+
+    def aliases(self) -> Mapping[str, str]:
+        """DNS name of a load balancer by the name that is its alias, both without the last dot, in lower case."""
+        return {
+            _plain(record.name): _plain(target["DNSName"])
+            for _account, _region, backend in list(route53_backends.iter_backends())
+            for zone in list(backend.zones.values())
+            for record in list(zone.rrsets)
+            if record.type == "A" and (target := record.alias_target)
+        }
 
     def target_observed(
         self, target_group_arn: str, ip: str, port: int, state: TargetState, reason: str = "", description: str = ""
@@ -105,7 +119,18 @@ def _listener(backend: Any, listener: Any) -> Listener:
         protocol=listener.protocol,
         rules=tuple(_rule(rule) for rule in rules),
         certificates=_certificates(backend, [*listener.certificates, *listener.sni_certificates]),
+        tls=_tls_policy(listener),
+        attributes=dict(listener.attributes),
     )
+
+
+def _tls_policy(listener: Any) -> TlsPolicy | None:
+    found = SSL_POLICIES.get(listener.ssl_policy) if listener.protocol in {"HTTPS", "TLS"} else None
+    return TlsPolicy(tuple(found["ssl_protocols"]), tuple(found["ciphers"])) if found else None
+
+
+def _plain(name: str) -> str:
+    return name.rstrip(".").lower().removeprefix("dualstack.")
 
 
 def _rule(rule: Any) -> Rule:
@@ -120,7 +145,7 @@ def _rule(rule: Any) -> Rule:
 def _certificates(backend: Any, arns: Sequence[str]) -> tuple[str, ...]:
     """Chain and key of each; moto appends Amazon's root to every chain, which would only confuse a client."""
     known = acm_backends[backend.account_id][backend.region_name]._certificates
-    bundles = [known[arn] for arn in arns if arn in known]
+    bundles = [known[arn] for arn in arns if arn in known and known[arn].status in SERVED]
     return tuple((b.cert + b"\n" + b.chain.replace(AWS_ROOT_CA, b"") + b"\n" + b.key).decode() for b in bundles)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from moto.acm.models import acm_backends
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
 from moto.ec2.models import EC2Backend
@@ -40,6 +41,7 @@ from moto.elbv2.models import (
     elbv2_backends,
 )
 from moto.elbv2.responses import ELBV2Response
+from moto.elbv2.ssl_policies import SSL_POLICIES
 
 Key = tuple[str, int]
 
@@ -81,6 +83,26 @@ NLB_DEFAULTS = {
     "load_balancing.cross_zone.enabled": "false",
     "secondary_ips.auto_assigned.per_subnet": "0",
     "zonal_shift.config.enabled": "false",
+}
+
+# Those of the answer. Source: API_ListenerAttribute of the elbv2 API; the mTLS header names are left out.
+LISTENER_DEFAULTS = {
+    **{
+        f"routing.http.response.{header}.header_value": ""
+        for header in (
+            "access_control_allow_credentials",
+            "access_control_allow_headers",
+            "access_control_allow_methods",
+            "access_control_allow_origin",
+            "access_control_expose_headers",
+            "access_control_max_age",
+            "content_security_policy",
+            "strict_transport_security",
+            "x_content_type_options",
+            "x_frame_options",
+        )
+    },
+    "routing.http.response.server.enabled": "true",
 }
 
 GROUP_DEFAULTS = {
@@ -483,7 +505,11 @@ def _listeners() -> None:
         # Looked for the port among ARNs: a second listener on the same port was accepted.
         if balancer is not None and any(str(other.port) == str(port) for other in balancer.listeners.values()):
             raise DuplicateListenerError()
-        return create(self, load_balancer_arn, protocol, port, *args, **kwargs)
+        _check_tls(self, protocol, kwargs.get("ssl_policy"), [kwargs["certificate"]] if kwargs["certificate"] else [])
+        listener = create(self, load_balancer_arn, protocol, port, *args, **kwargs)
+        if protocol in {"HTTP", "HTTPS"}:
+            listener.attributes = dict(LISTENER_DEFAULTS)  # those of a network load balancer were told
+        return listener
 
     def modify_listener(
         self: Any,
@@ -494,6 +520,7 @@ def _listeners() -> None:
         certificates: Any = None,
         actions: Any = None,
     ) -> Any:
+        _check_tls(self, protocol, ssl_policy, [c["CertificateArn"] for c in certificates or []], changed=arn)
         # Knew HTTP, HTTPS and TCP only.
         known = protocol if protocol in (None, "HTTP", "HTTPS", "TCP") else "TCP"
         listener = modify(self, arn, port, known, ssl_policy, certificates or [], actions or [])
@@ -509,7 +536,43 @@ def _listeners() -> None:
         remove_listener_certificates=_remove_certificates,
         describe_listener_certificates=lambda self, arn: _all_certificates(_listener(self, arn)),
     )
+    _replace(ELBv2Backend, modify_listener_attributes=_modify_listener_attributes)
     _replace(FakeListener, sni_certificates=(), rules=property(_ordered_rules))
+
+
+def _check_tls(
+    backend: Any, protocol: str | None, policy: str | None, certificates: Sequence[str], changed: str = ""
+) -> None:
+    """AWS refuses a policy that it does not know, a certificate that is not issued, and HTTPS without any."""
+    if policy and policy not in SSL_POLICIES:
+        raise ELBClientError("SSLPolicyNotFound", f"SSL policy '{policy}' not found")
+    known = acm_backends[backend.account_id][backend.region_name]._certificates
+    for arn in certificates:
+        if ":acm:" not in arn:
+            continue  # a server certificate of IAM
+        if arn not in known:
+            raise ELBClientError("CertificateNotFound", f"Certificate '{arn}' not found")
+        known[arn].check()
+        if known[arn].status != "ISSUED":
+            raise ELBClientError(
+                "UnsupportedCertificate",
+                f"The certificate '{arn}' must have a fully-qualified domain name, a supported signature, "
+                "and a supported key size.",
+            )
+    if protocol == "HTTPS" and not certificates and not (changed and _listener(backend, changed).certificates):
+        raise ELBClientError("CertificateNotFound", "A certificate must be specified for HTTPS listeners")
+
+
+def _modify_listener_attributes(self: Any, listener_arn: str, attrs: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Any key was taken."""
+    listener = _listener(self, listener_arn)
+    for attribute in attrs:
+        if attribute["Key"] not in listener.attributes:
+            raise ELBClientError(
+                "InvalidConfigurationRequest", f"Listener attribute key '{attribute['Key']}' is not recognized"
+            )
+    listener.attributes.update({attribute["Key"]: attribute.get("Value", "") for attribute in attrs})
+    return dict(listener.attributes)
 
 
 def _ordered_rules(self: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from moto.core.utils import utcnow
@@ -83,6 +83,11 @@ class MotoStore:
         """Target groups of ip targets."""
         with LOCK:
             return self._balancing.target_groups()
+
+    def aliases(self) -> Mapping[str, str]:
+        """Aliases of load balancers in Route 53."""
+        with LOCK:
+            return self._balancing.aliases()
 
     # --- what was observed
 

@@ -26,6 +26,7 @@ OPERATIONS = {
         "DescribeLoadBalancerAttributes", "ModifyLoadBalancerAttributes",
         "DescribeListeners", "CreateListener", "ModifyListener", "DeleteListener",
         "DescribeListenerCertificates", "AddListenerCertificates", "RemoveListenerCertificates",
+        "DescribeListenerAttributes", "ModifyListenerAttributes",
         "DescribeRules", "CreateRule", "ModifyRule", "DeleteRule",
         "DescribeTargetGroups", "CreateTargetGroup", "ModifyTargetGroup", "DeleteTargetGroup",
         "DescribeTargetGroupAttributes", "ModifyTargetGroupAttributes",

@@ -8,9 +8,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives import serialization
 from moto.elbv2.models import elbv2_backends
 
 from chaosctl.lab.aws.elbv2 import Elbv2View
+from chaosctl.lab.pki import Authority, Identity, key_pem
 from tests.contract.elbv2.conftest import World
 
 FIRST, SECOND = ("10.0.0.10", 8080), ("10.0.0.10", 9090)
@@ -124,10 +126,7 @@ def test_rules_keep_regular_expressions_and_transforms(world: World) -> None:
 
 
 def test_listeners_tell_only_their_default_certificate_and_keep_the_others(world: World, view: Elbv2View) -> None:
-    acm = boto3.client("acm")
-    first, second = (
-        acm.request_certificate(DomainName=name, ValidationMethod="DNS")["CertificateArn"] for name in ("a.io", "b.io")
-    )
+    first, second = imported("a.io"), imported("b.io")
     listener = world.listen(443, Protocol="HTTPS", Certificates=[{"CertificateArn": first}])
     world.elbv2.add_listener_certificates(ListenerArn=listener, Certificates=[{"CertificateArn": second}])
     world.elbv2.modify_listener(ListenerArn=listener, Certificates=[{"CertificateArn": first}])
@@ -136,6 +135,63 @@ def test_listeners_tell_only_their_default_certificate_and_keep_the_others(world
     assert len(world.elbv2.describe_listener_certificates(ListenerArn=listener)["Certificates"]) == 2
     pems = next(found for found in view.load_balancers()[0].listeners if found.port == 443).certificates
     assert [pem.count("PRIVATE KEY-----") for pem in pems] == [2, 2]
+
+
+def imported(name: str) -> str:
+    """ARN of a certificate that somebody imported."""
+    made, key = Authority.new("test").issue(Identity("", name, names=(name,)))
+    pem = made.public_bytes(serialization.Encoding.PEM)
+    return str(boto3.client("acm").import_certificate(Certificate=pem, PrivateKey=key_pem(key))["CertificateArn"])
+
+
+def test_a_certificate_that_is_not_issued_cannot_be_served(world: World) -> None:
+    pending = boto3.client("acm").request_certificate(DomainName="a.io", ValidationMethod="DNS")["CertificateArn"]
+    with refused("UnsupportedCertificate"):
+        world.listen(443, Protocol="HTTPS", Certificates=[{"CertificateArn": pending}])
+    with refused("CertificateNotFound"):
+        world.listen(443, Protocol="HTTPS", Certificates=[{"CertificateArn": pending[:-4] + "0000"}])
+    with refused("CertificateNotFound"):
+        world.listen(443, Protocol="HTTPS")
+
+
+def test_a_security_policy_is_known_and_told(world: World, view: Elbv2View) -> None:
+    certificate = {"Protocol": "HTTPS", "Certificates": [{"CertificateArn": imported("a.io")}]}
+    with refused("SSLPolicyNotFound"):
+        world.listen(443, SslPolicy="ELBSecurityPolicy-Mine", **certificate)
+    world.listen(443, SslPolicy="ELBSecurityPolicy-TLS13-1-3-2021-06", **certificate)
+    tls = next(found for found in view.load_balancers()[0].listeners if found.port == 443).tls
+    assert tls is not None and tls.protocols == ("TLSv1.3",)
+    assert view.load_balancers()[0].listeners[0].tls is None
+
+
+def test_listener_attributes_are_those_of_application_load_balancers(world: World, view: Elbv2View) -> None:
+    key = "routing.http.response.strict_transport_security.header_value"
+    told = world.elbv2.describe_listener_attributes(ListenerArn=world.listener)["Attributes"]
+    assert {item["Key"]: item["Value"] for item in told}[key] == ""
+    hsts = [{"Key": key, "Value": "max-age=60"}]
+    world.elbv2.modify_listener_attributes(ListenerArn=world.listener, Attributes=hsts)
+    assert view.load_balancers()[0].listeners[0].attributes[key] == "max-age=60"
+    with refused("InvalidConfigurationRequest"):
+        world.elbv2.modify_listener_attributes(
+            ListenerArn=world.listener, Attributes=[{"Key": "tcp.idle_timeout.seconds", "Value": "60"}]
+        )
+
+
+def test_names_that_are_aliases_of_load_balancers(world: World, view: Elbv2View) -> None:
+    route53 = boto3.client("route53")
+    zone = route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
+    target = {
+        "HostedZoneId": "Z1",
+        "DNSName": "dualstack.Web-1.us-west-2.elb.amazonaws.com",
+        "EvaluateTargetHealth": True,
+    }
+    records = [
+        {"Name": "shop.example.com", "Type": "A", "AliasTarget": target},
+        {"Name": "other.example.com", "Type": "A", "TTL": 60, "ResourceRecords": [{"Value": "192.0.2.1"}]},
+    ]
+    changes = [{"Action": "CREATE", "ResourceRecordSet": record} for record in records]
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    assert view.aliases() == {"shop.example.com": "web-1.us-west-2.elb.amazonaws.com"}
 
 
 def test_two_listeners_cannot_share_a_port(world: World) -> None:

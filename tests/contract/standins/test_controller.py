@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives import serialization
 
 from chaosctl.lab.aws.elbv2 import Elbv2View
+from chaosctl.lab.pki import Authority, Identity, key_pem
 from chaosctl.lab.standins.controller.targets import GATE
-from tests.contract.standins.conftest import World
+from tests.contract.standins.conftest import REGION, World
 from tests.unit.standins.ingress import PREFIX, ingress
 
 NAMESPACE = "chaotic-backend"
@@ -102,6 +105,33 @@ def test_changes_are_carried_over(deployed: World) -> None:
     assert [listener["Port"] for listener in listeners] == [8080]
     assert deployed.target_groups[0]["HealthCheckPath"] == "/health/ready"
     assert len(deployed.balancers) == len(deployed.target_groups) == 1
+
+
+HSTS = "routing.http.response.strict_transport_security.header_value"
+
+
+def test_tls_is_terminated_redirected_and_demanded(deployed: World) -> None:
+    made, key = Authority.new("test").issue(Identity("", "a.io", names=("a.io",)))
+    pem = made.public_bytes(serialization.Encoding.PEM)
+    acm = boto3.client("acm", region_name=REGION)
+    certificate = acm.import_certificate(Certificate=pem, PrivateKey=key_pem(key))["CertificateArn"]
+    changed = held(deployed)
+    changed["metadata"]["annotations"] |= {
+        PREFIX + "listen-ports": '[{"HTTP": 80}, {"HTTPS": 443}]',
+        PREFIX + "certificate-arn": certificate,
+        PREFIX + "ssl-policy": "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09",
+        PREFIX + "ssl-redirect": "443",
+        PREFIX + "listener-attributes.HTTPS-443": f"{HSTS}=max-age=31536000; includeSubDomains",
+    }
+    deployed.put_ingress(changed)
+    deployed.settle()
+    http, https = Elbv2View().load_balancers()[0].listeners
+    assert http.rules[-1].actions[0]["RedirectConfig"]["StatusCode"] == "HTTP_301"
+    assert https.certificates[0].startswith(pem.decode())
+    assert https.tls is not None and https.tls.protocols == ("TLSv1.3", "TLSv1.2")
+    assert (https.attributes[HSTS], http.attributes[HSTS]) == ("max-age=31536000; includeSubDomains", "")
+    ports = {(port, cidr) for cidr, port in Elbv2View().load_balancers()[0].inbound}
+    assert ports == {(80, "192.0.2.0/24"), (443, "192.0.2.0/24")}
 
 
 def test_another_service_replaces_the_target_group(deployed: World) -> None:

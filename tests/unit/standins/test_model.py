@@ -58,6 +58,13 @@ def test_https_redirects_http() -> None:
     assert (https.certificates, len(https.rules)) == ((CERTIFICATE,), 1)
 
 
+def test_listener_attributes_go_to_the_listener_that_they_name() -> None:
+    key = "routing.http.response.strict_transport_security.header_value"
+    given = {"certificate-arn": CERTIFICATE, "listen-ports": '[{"HTTP": 80}, {"HTTPS": 443}]'}
+    http, https = built({**given, "listener-attributes.HTTPS-443": f"{key}=max-age=60; preload"}).listeners
+    assert (http.attributes, https.attributes) == ({}, {key: "max-age=60; preload"})
+
+
 def test_a_service_used_twice_is_one_target_group() -> None:
     backend = {"service": {"name": "app", "port": {"number": 80}}}
     paths = [{"path": path, "pathType": "Prefix", "backend": backend} for path in ("/a", "/b")]

@@ -247,6 +247,7 @@ class Deployer:
         for listener in stack.listeners:
             arn = self._listener(stack, balancer, listener, found.get(listener.port), groups)
             self._certificates(arn, listener)
+            self._attributes(arn, listener)
             self._rules(stack, arn, listener, groups)
 
     def _listener(
@@ -275,6 +276,14 @@ class Deployer:
         if present - further - {wanted.certificates[0]}:
             removed = [{"CertificateArn": arn} for arn in sorted(present - further - {wanted.certificates[0]})]
             self._elb.remove_listener_certificates(ListenerArn=listener, Certificates=removed)
+
+    def _attributes(self, listener: str, wanted: Listener) -> None:
+        if not wanted.attributes:
+            return
+        found = self._elb.describe_listener_attributes(ListenerArn=listener)["Attributes"]
+        different = _different(found, wanted.attributes)
+        if different:
+            self._elb.modify_listener_attributes(ListenerArn=listener, Attributes=different)
 
     def _rules(self, stack: Stack, listener: str, wanted: Listener, groups: Mapping[str, str]) -> None:
         answer = self._elb.describe_rules(ListenerArn=listener)["Rules"]

@@ -13,6 +13,7 @@ from typing import Any, Literal
 PREFIX = "alb.ingress.kubernetes.io/"
 CLUSTER_TAG = "elbv2.k8s.aws/cluster"
 STACK_TAG = "ingress.k8s.aws/stack"
+LISTENER_ATTRIBUTES = "listener-attributes."  # and the listener, as in listener-attributes.HTTPS-443
 RESOURCE_TAG = "ingress.k8s.aws/resource"
 
 SUPPORTED = frozenset(
@@ -105,6 +106,7 @@ class Listener:
     rules: tuple[Rule, ...] = ()
     certificates: tuple[str, ...] = ()
     ssl_policy: str = ""
+    attributes: Tags = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ def _alphanumeric(text: str) -> str:
 def ignored(ingress: Mapping[str, Any]) -> list[str]:
     """Annotations for the real controller that this one does nothing with."""
     names = ingress["metadata"].get("annotations") or {}
-    return sorted(n for n in names if n.startswith(PREFIX) and n.removeprefix(PREFIX) not in SUPPORTED)
+    ours = {n: n.removeprefix(PREFIX) for n in names if n.startswith(PREFIX)}
+    return sorted(n for n, name in ours.items() if name not in SUPPORTED and not name.startswith(LISTENER_ATTRIBUTES))
 
 
 class Annotations:
@@ -346,17 +349,18 @@ def _listeners(ingress: Mapping[str, Any], annotations: Annotations, groups: Tar
     default, rules = _routes(ingress, groups)
     listeners = []
     for protocol, port in ports:
+        attributes = annotations.pairs(f"{LISTENER_ATTRIBUTES}{protocol}-{port}")
         if protocol == "HTTPS":
             if not certificates:
                 raise BadIngress(
                     f"no certificate for the HTTPS listener on port {port}: {PREFIX}certificate-arn is missing"
                 )
             policy = annotations.text("ssl-policy", "ELBSecurityPolicy-2016-08")
-            listeners.append(Listener(port, "HTTPS", default, rules, certificates, policy))
+            listeners.append(Listener(port, "HTTPS", default, rules, certificates, policy, attributes))
         elif redirect:
-            listeners.append(Listener(port, "HTTP", RedirectToHttps(redirect)))
+            listeners.append(Listener(port, "HTTP", RedirectToHttps(redirect), attributes=attributes))
         else:
-            listeners.append(Listener(port, "HTTP", default, rules))
+            listeners.append(Listener(port, "HTTP", default, rules, attributes=attributes))
     return tuple(listeners)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from chaosctl.errors import StageFailed
 from chaosctl.lab import haproxy
-from chaosctl.lab.desired import HealthCheck, Listener, LoadBalancer, Rule, TargetGroup
+from chaosctl.lab.desired import HealthCheck, Listener, LoadBalancer, Rule, TargetGroup, TlsPolicy
 from chaosctl.lab.haproxy import Plan, Slot
 
 PREFIX = "arn:aws:elasticloadbalancing:us-west-2:123456789012:"
@@ -145,6 +145,38 @@ def test_tls_takes_its_certificates_in_order_and_speaks_http2() -> None:
     assert found.frontends[0].tls == " ssl crt port-443-0.pem crt port-443-1.pem alpn h2,http/1.1"
     assert found.files == {"port-443-0.pem": "first", "port-443-1.pem": "second"}
     assert "ssl crt /lb/port-443-0.pem crt /lb/port-443-1.pem" in configuration(found, {A: []})
+
+
+@pytest.mark.parametrize(
+    ("protocols", "ciphers", "expected"),
+    [
+        (("TLSv1.3",), ("TLS_A", "TLS_B"), "ssl-min-ver TLSv1.3 ssl-max-ver TLSv1.3 ciphersuites TLS_A:TLS_B"),
+        (
+            ("TLSv1.3", "TLSv1.2"),
+            ("TLS_A", "ECDHE-X", "ECDHE-Y"),
+            "ssl-min-ver TLSv1.2 ssl-max-ver TLSv1.3 ciphers ECDHE-X:ECDHE-Y ciphersuites TLS_A",
+        ),
+        (("TLSv1.2", "TLSv1.1", "TLSv1"), ("AES",), "ssl-min-ver TLSv1.0 ssl-max-ver TLSv1.2 ciphers AES:@SECLEVEL=0"),
+    ],
+)
+def test_a_security_policy_decides_what_is_negotiated(
+    protocols: tuple[str, ...], ciphers: tuple[str, ...], expected: str
+) -> None:
+    found = plan(port=443, protocol="HTTPS", certificates=("pem",), tls=TlsPolicy(protocols, ciphers))
+    assert found.frontends[0].tls == f" ssl crt port-443-0.pem {expected} alpn h2,http/1.1"
+
+
+def test_listener_attributes_become_headers_of_every_answer() -> None:
+    prefix = "routing.http.response."
+    given = {
+        f"{prefix}strict_transport_security.header_value": "max-age=60; 100%",
+        f"{prefix}x_frame_options.header_value": "",
+        f"{prefix}server.enabled": "false",
+    }
+    text = lines(plan(attributes=given))
+    assert "http-after-response set-header strict-transport-security 'max-age=60; 100%%'" in text
+    assert "x-frame-options" not in text
+    assert text.index("set-header Server") < text.index("del-header Server")
 
 
 def test_tls_without_a_certificate_is_told() -> None:
