@@ -19,7 +19,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from chaosctl.lab.layout import Layout
 
-from . import authentication, pod_identity
+from . import authentication, authorization, pod_identity
 from .logs.service import Logs
 from .patience import Patience
 from .signatures import Refused, identify
@@ -97,6 +97,11 @@ class Front:
             own = self.logs.answer(target, signed, body)
         if own is not None:
             return _respond(start_response, *own)
+        try:
+            with LOCK:
+                authorization.check(environ, body)
+        except authorization.Denied as why:
+            return _refuse(environ, start_response, why.code, str(why))
         self._patience.hold(environ["REQUEST_METHOD"], path)
         changing = not reads_only(environ, body)
         with LOCK:

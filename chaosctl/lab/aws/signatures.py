@@ -53,7 +53,9 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class _Key:
+class Key:
+    """A key that signs: `session_token` is None for that of a user."""
+
     secret: str
     session_token: str | None
     identity: Identity
@@ -76,7 +78,7 @@ def identify(url: str, headers: Mapping[str, str], now: datetime | None = None, 
     access_key, *scope = query["X-Amz-Credential"].split("/")
     if len(scope) != 4 or scope[2:] != ["sts", "aws4_request"] or not query["X-Amz-Date"].startswith(scope[0]):
         raise Refused("its credential scope is not one of STS")
-    key = _key(access_key)
+    key = key_of(access_key)
     if key.session_token is not None and query.get("X-Amz-Security-Token") != key.session_token:
         raise Refused("its session token is wrong")
     if not hmac.compare_digest(_signature(key.secret, scope, parts, query, values), query["X-Amz-Signature"]):
@@ -138,24 +140,25 @@ def _signature(
     return hmac.new(key, text.encode(), "sha256").hexdigest()
 
 
-def _key(access_key: str) -> _Key:
+def key_of(access_key: str) -> Key:
+    """The key with that id. Raises Refused when nobody has it, or its session is over."""
     key = _user_key(access_key) or _session_key(access_key)
     if key is None:
         raise Refused("its access key is unknown")
     return key
 
 
-def _user_key(access_key: str) -> _Key | None:
+def _user_key(access_key: str) -> Key | None:
     for account, _, backend in list(iam_backends.iter_backends()):
         for user in backend.users.values():
             for key in user.access_keys:
                 if key.access_key_id == access_key and key.status == "Active":
                     identity = Identity(user.arn, user.arn, user.id, account, access_key, "")
-                    return _Key(key.secret_access_key, None, identity)
+                    return Key(key.secret_access_key, None, identity)
     return None
 
 
-def _session_key(access_key: str) -> _Key | None:
+def _session_key(access_key: str) -> Key | None:
     for account, _, backend in list(sts_backends.iter_backends()):
         session = backend.get_assumed_role_from_access_key(access_key)
         if session is None:
@@ -163,5 +166,5 @@ def _session_key(access_key: str) -> _Key | None:
         if session.expiration.replace(tzinfo=UTC) < datetime.now(UTC):
             raise Refused("its session has expired")
         identity = Identity(session.arn, session.role_arn, session.user_id, account, access_key, session.session_name)
-        return _Key(session.secret_access_key, session.session_token, identity)
+        return Key(session.secret_access_key, session.session_token, identity)
     return None

@@ -10,6 +10,8 @@ from typing import Any
 import boto3
 import jwt
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -82,3 +84,68 @@ def test_pods_with_an_association_are_changed(lab: Lab, role: str) -> None:
 
 def test_other_pods_are_not(lab: Lab, role: str) -> None:
     assert mutate(lab, "default") == {"uid": "1", "allowed": True}
+
+
+# --- secrets
+
+
+def secrets_of(lab: Lab, key: str, secret: str, token: str | None = None) -> Any:
+    session = boto3.Session(key, secret, token, REGION)
+    return session.client("secretsmanager", endpoint_url=lab.url, config=Config(retries={"max_attempts": 0}))
+
+
+@pytest.fixture
+def secret(lab: Lab, role: str) -> str:
+    """ARN of the secret shop/database, which the role may read; shop/token is there too."""
+    owner = lab.operator("secretsmanager")
+    arn = owner.create_secret(Name="shop/database", SecretString="hidden")["ARN"]
+    owner.create_secret(Name="shop/token", SecretString="hidden too")
+    allowed = {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"], "Resource": [f"{arn[:-6]}??????"]}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    lab.client("iam").put_role_policy(RoleName="controller", PolicyName="read", PolicyDocument=document)
+    return str(arn)
+
+
+def pods_secrets(lab: Lab) -> Any:
+    granted = credentials(lab)
+    return secrets_of(lab, granted["AccessKeyId"], granted["SecretAccessKey"], granted["Token"])
+
+
+@pytest.mark.parametrize("by", ["name", "ARN"])
+def test_a_pod_reads_the_secret_that_its_role_names(lab: Lab, secret: str, by: str) -> None:
+    wanted = secret if by == "ARN" else "shop/database"
+    assert pods_secrets(lab).get_secret_value(SecretId=wanted)["SecretString"] == "hidden"
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        ("get_secret_value", {"SecretId": "shop/token"}),
+        ("get_secret_value", {"SecretId": "shop/nothing"}),
+        ("put_secret_value", {"SecretId": "shop/database", "SecretString": "x"}),
+        ("list_secrets", {}),
+    ],
+)
+def test_and_nothing_else(lab: Lab, secret: str, operation: str, arguments: Any) -> None:
+    with pytest.raises(ClientError, match="AccessDenied"):
+        getattr(pods_secrets(lab), operation)(**arguments)
+
+
+def test_a_denial_wins(lab: Lab, secret: str) -> None:
+    denied = {"Effect": "Deny", "Action": "secretsmanager:*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": denied})
+    lab.client("iam").put_role_policy(RoleName="controller", PolicyName="deny", PolicyDocument=document)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        pods_secrets(lab).get_secret_value(SecretId="shop/database")
+
+
+def test_who_has_no_key_reads_no_secret(lab: Lab, secret: str) -> None:
+    granted = credentials(lab)
+    for key in (
+        ("AKIAUNKNOWN", "x", None),
+        (granted["AccessKeyId"], "wrong", granted["Token"]),
+        (granted["AccessKeyId"], granted["SecretAccessKey"], "wrong"),
+        (lab.key["AccessKeyId"], "wrong", None),
+    ):
+        with pytest.raises(ClientError, match=r"UnrecognizedClient|InvalidSignature"):
+            secrets_of(lab, *key).get_secret_value(SecretId="shop/database")
