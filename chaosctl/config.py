@@ -29,6 +29,7 @@ from chaosctl.errors import PreconditionFailed, UsageProblem
 CONFIG_FILE = "chaosctl.toml"
 DEFAULT, CLUSTER = "default", "chaotic-backend-cluster"  # names of the environment and its cluster, unless said
 PLAIN = "http://"
+DOMAIN = re.compile(r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z][-a-z0-9]{0,61}[a-z0-9]$")
 LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")  # RFC 1123, as Kubernetes wants names
 
 
@@ -44,6 +45,23 @@ def _cidrs(values: list[str]) -> list[str]:
     return values
 
 
+def _domain(value: str) -> str:
+    if value and not DOMAIN.match(value):
+        raise ValueError("must be a domain name in lower case, such as shop.example.com")
+    return value
+
+
+def _secrets(names: dict[str, str]) -> dict[str, str]:
+    for variable, name in names.items():
+        if not re.match(r"^[A-Z_][A-Z0-9_]*$", variable):
+            raise ValueError(f"{variable!r} is no environment variable: capitals, digits and underscores")
+        if not re.match(r"^[A-Za-z0-9/_+=.@-]{1,512}$", name):
+            raise ValueError(f"{name!r} is not the name of a secret in Secrets Manager")
+    return names
+
+
+Secrets = Annotated[dict[str, str], AfterValidator(_secrets)]
+Domain = Annotated[str, AfterValidator(_domain)]
 Label = Annotated[str, AfterValidator(_label)]
 Cidrs = Annotated[list[str], AfterValidator(_cidrs)]
 
@@ -81,8 +99,31 @@ class AppSettings(Section):
     """How the app is installed and exposed."""
 
     inbound_cidrs: Cidrs = ["0.0.0.0/0"]
+    secrets: Secrets = {}  # environment variable of the app -> name of a secret in Secrets Manager that it may read
     values: Path | None = None  # a file of further Helm values
     timeout_seconds: float = Field(300, gt=0)
+
+
+class TlsSettings(Section):
+    """How users reach the app over HTTPS. See docs/tls.md."""
+
+    enabled: bool | None = None  # None: when a domain or a certificate is named
+    domain: Domain = ""  # what users open; without `certificate_arn`, ACM is asked for a certificate for it
+    zone: Domain = ""  # Route 53 hosted zone of this account that the domain is in; empty: its DNS is elsewhere
+    certificate_arn: str = Field("", pattern=r"^(arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[-0-9a-f]+)?$")
+    policy: str = Field("ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09", pattern=r"^ELBSecurityPolicy-[A-Za-z0-9-]+$")
+    hsts_seconds: int = Field(31_536_000, ge=0)  # 0 tells browsers to forget it
+
+    @property
+    def on(self) -> bool:
+        """Whether users get HTTPS."""
+        return bool(self.domain or self.certificate_arn) if self.enabled is None else self.enabled
+
+    @model_validator(mode="after")
+    def _zone_of_domain(self) -> TlsSettings:
+        if self.zone and self.domain != self.zone and not self.domain.endswith("." + self.zone):
+            raise ValueError(f"domain {self.domain!r} is not in zone {self.zone!r}")
+        return self
 
 
 def _routes(values: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -182,6 +223,7 @@ class Settings(BaseSettings):
     prices: Path | None = None  # of a file like chaosctl/prices.toml: replaces what it names
     infra: InfraSettings = InfraSettings()
     app: AppSettings = AppSettings()
+    tls: TlsSettings = TlsSettings()
     smoke: SmokeSettings = SmokeSettings()
     chaos: ChaosSettings = ChaosSettings()
     lab: LabSettings = LabSettings()

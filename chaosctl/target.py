@@ -37,6 +37,9 @@ class Target:
     charts               by release name: `aws-load-balancer-controller` and the app's
     state_bucket         S3 bucket of the Terraform state
     billed_to            who pays for what is made there: an AWS account; empty where nothing costs anything
+    certificate          ARN of a certificate of ACM that the target has for its load balancers' own names, made when it
+                         is asked for; empty where there can be none
+    ca_file              PEM file of the authorities that users have to trust beside those of the system, or None
     checks               what `doctor` looks at besides, because only this target has it
     kubeconfig, kube_context  the cluster, when it is not one that the stages made themselves (target `context`): one
                          file or several, as KUBECONFIG names them; without a context their current one
@@ -50,6 +53,8 @@ class Target:
     terraform_variables: Mapping[str, Any] = field(default_factory=dict)
     stand_ins: tuple[StandIn, ...] = ()
     billed_to: str = ""
+    certificate: Callable[[], str] = lambda: ""
+    ca_file: Path | None = None
     checks: tuple[Check, ...] = ()
     kubeconfig: str | None = None
     kube_context: str | None = None

@@ -12,6 +12,15 @@ locals {
     for role, policies in local.pod_roles : { for policy in policies : "${role}/${policy}" => { role = role, policy = policy } }
   ]...)
 
+  trust_in_pods = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "pods.eks.amazonaws.com" }
+      Action    = ["sts:AssumeRole", "sts:TagSession"]
+    }]
+  })
+
   load_balancer_controller_service_account = "aws-load-balancer-controller"
 }
 
@@ -62,14 +71,7 @@ resource "aws_iam_role" "pod" {
   name_prefix = "${substr(local.role_prefix, 0, 20)}-${each.key}-"
   description = "Pods of the EKS cluster ${var.cluster_name}: ${each.key}"
 
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { Service = "pods.eks.amazonaws.com" }
-      Action    = ["sts:AssumeRole", "sts:TagSession"]
-    }]
-  })
+  assume_role_policy = local.trust_in_pods
 }
 
 resource "aws_iam_role_policy_attachment" "pod" {

@@ -77,3 +77,18 @@ output "log_group_names" {
     { for kind, group in aws_cloudwatch_log_group.containers : kind => group.name }
   )
 }
+
+output "certificate_arn" {
+  description = "Certificate of the app's domain, empty without one. Issued only where its zone is ours."
+  value       = try(coalesce(one(aws_acm_certificate_validation.main[*].certificate_arn), local.certificate_arn), "")
+}
+
+output "certificate_proofs" {
+  description = "CNAME records, by name, that ACM wants to see in the DNS of the domain."
+  value       = { for proof in local.proofs : proof.resource_record_name => proof.resource_record_value }
+}
+
+output "app_role_arn" {
+  description = "Role of the app's pods, empty when it reads no secrets."
+  value       = try(aws_iam_role.app[0].arn, "")
+}

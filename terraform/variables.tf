@@ -273,3 +273,58 @@ variable "budget_emails" {
     error_message = "budget_emails must be at most ten addresses of e-mail."
   }
 }
+
+variable "certificate_domain" {
+  description = "Domain for which ACM is asked for a certificate. Empty: none is."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.certificate_domain == "" || can(regex("^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\\.)+[a-z][-a-z0-9]{0,61}[a-z0-9]$", var.certificate_domain))
+    error_message = "certificate_domain must be a domain name in lower case, like shop.example.com."
+  }
+}
+
+variable "retiring_domains" {
+  description = "Domains of earlier certificates that a load balancer still serves: AWS refuses to delete those."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "hosted_zone" {
+  description = "Public Route 53 zone of this account that holds certificate_domain. Empty: somebody else proves the domain to ACM."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.hosted_zone == "" || endswith(".${var.certificate_domain}", ".${var.hosted_zone}")
+    error_message = "hosted_zone must be certificate_domain or a domain above it."
+  }
+}
+
+variable "app_service_account" {
+  description = "Service account of the app's pods, in `namespace`; gets a role when app_secrets names anything."
+  type        = string
+  default     = "chaotic-backend"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", var.app_service_account))
+    error_message = "app_service_account must be lower-case letters, digits and dashes, 1 to 63 characters."
+  }
+}
+
+variable "app_secrets" {
+  description = "Names of the secrets in Secrets Manager that the app's pods may read. The secrets are not made here."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in var.app_secrets : can(regex("^[A-Za-z0-9/_+=.@-]{1,512}$", name))])
+    error_message = "app_secrets must be names as Secrets Manager has them, without wildcards."
+  }
+}

@@ -22,6 +22,7 @@ class LoadBalancer:
     state: str
     scheme: str
     reason: str = ""  # why it is in that state, when AWS tells
+    zone_id: str = ""  # of Route 53, for aliases of its DNS name
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def all_load_balancers(aws: Aws) -> list[LoadBalancer]:
             state=lb["State"]["Code"],
             scheme=lb.get("Scheme", ""),
             reason=lb["State"].get("Reason", ""),
+            zone_id=lb.get("CanonicalHostedZoneId", ""),
         )
         for lb in found
     ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from chaosctl.adapters import acm
 from chaosctl.adapters.aws import Aws, AwsRefused
 from chaosctl.adapters.inventory import GONE_STATES, Deployment, by_tags, is_ours, keys, log_groups, roles
 
@@ -22,6 +23,7 @@ ADDONS = {  # terraform/addons.tf: which resource makes which
     "kube-proxy": "before_nodes",
     "vpc-cni": "before_nodes",
 }
+APP_ASSOCIATION = "aws_eks_pod_identity_association.app[0]"
 CONTROLLER_ASSOCIATION = "aws_eks_pod_identity_association.load_balancer_controller"
 
 Found = Iterator[tuple[str, str]]
@@ -93,6 +95,7 @@ def _roles(aws: Aws, deployment: Deployment) -> Found:
         f"{prefix[:20]}-{name}-": _keyed("aws_iam_role.pod", name)
         for name in ("load-balancer", "vpc-cni", "cloudwatch-agent")
     }
+    addresses[f"{prefix[:20]}-app-"] = "aws_iam_role.app[0]"
     for role in roles(aws, deployment):
         name = role["RoleName"]
         for start, address in addresses.items():
@@ -106,6 +109,12 @@ def _keys(aws: Aws, deployment: Deployment) -> Found:
         yield f"aws_kms_key.{name}", key["KeyId"]
         for alias in aws.pages("kms", "list_aliases", "Aliases", KeyId=key["KeyId"]):
             yield f"aws_kms_alias.{name}", alias["AliasName"]
+
+
+def _certificate(aws: Aws, deployment: Deployment) -> Found:
+    for arn in acm.tagged(aws, deployment.tags):
+        if found := acm.describe(aws, arn):
+            yield _keyed("aws_acm_certificate.main", found.domain), arn
 
 
 def _log_groups(aws: Aws, deployment: Deployment) -> Found:
@@ -139,8 +148,11 @@ def _in_cluster(aws: Aws, name: str) -> Found:
             yield _keyed(f"aws_eks_addon.{ADDONS[addon]}", addon), f"{name}:{addon}"
     associations = aws.pages("eks", "list_pod_identity_associations", "associations", clusterName=name)
     for association in associations:
+        identifier = f"{name},{association['associationId']}"
         if association["serviceAccount"] == "aws-load-balancer-controller":
-            yield CONTROLLER_ASSOCIATION, f"{name},{association['associationId']}"
+            yield CONTROLLER_ASSOCIATION, identifier
+        elif association["namespace"] != "kube-system":  # where the add-ons' own are, which come with them
+            yield APP_ASSOCIATION, identifier
 
 
 def _access_entries(aws: Aws, deployment: Deployment) -> Found:
@@ -180,6 +192,7 @@ PROBES: Sequence[Callable[[Aws, Deployment], Found]] = (
     _nodes_template,
     _roles,
     _keys,
+    _certificate,
     _log_groups,
     _cluster,
 )

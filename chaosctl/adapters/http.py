@@ -8,11 +8,24 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from chaosctl.errors import Unreachable, UsageProblem
 
 TIMEOUT = 10.0  # seconds for each of: connecting, reading
+
+
+@dataclass(frozen=True)
+class Served:
+    """The certificate that a server showed, verified, and the version of TLS."""
+
+    names: tuple[str, ...]
+    issuer: str
+    not_after: datetime
+    version: str
 
 
 @dataclass(frozen=True)
@@ -28,9 +41,13 @@ class Reply:
 
 
 class Site:
-    """One origin; requests go one after the other over a connection that is kept open."""
+    """One origin; requests go one after the other over a connection that is kept open.
 
-    def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
+    Certificates are always verified: against the system's authorities, and those in `ca_file` where it is given.
+    `served` is that of the last connection; None without TLS and before the first one.
+    """
+
+    def __init__(self, url: str, *, timeout: float = TIMEOUT, ca_file: Path | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageProblem(
@@ -39,7 +56,8 @@ class Site:
         self.url = url.rstrip("/")
         self._host, self._prefix = parts.hostname, parts.path.rstrip("/")
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._tls = _trust(ca_file) if parts.scheme == "https" else None
+        self.served: Served | None = None
         self._netloc, self._timeout = parts.netloc.rpartition("@")[2], timeout
         self._connection: http.client.HTTPConnection | None = None
 
@@ -74,13 +92,19 @@ class Site:
             raw.settimeout(self._timeout)
             raw.connect(address)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock = self._tls.wrap_socket(raw, server_hostname=self._host) if self._tls else raw
+            sock = self._shake_hands(raw) if self._tls else raw
         except BaseException:
             raw.close()
             raise
         self._connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
         self._connection.sock = sock
         return resolved - begun, time.perf_counter() - resolved
+
+    def _shake_hands(self, raw: socket.socket) -> ssl.SSLSocket:
+        assert self._tls is not None
+        wrapped = self._tls.wrap_socket(raw, server_hostname=self._host)
+        self.served = _served(wrapped)
+        return wrapped
 
     def _exchange(self, path: str, started: float, dns: float, connect: float) -> Reply:
         assert self._connection is not None
@@ -102,11 +126,31 @@ class Site:
         )
 
 
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+def _served(connection: ssl.SSLSocket) -> Served:
+    shown: Any = connection.getpeercert() or {}
+    issuer = {key: value for part in shown.get("issuer", ()) for key, value in part}
+    return Served(
+        names=tuple(value for _, value in shown.get("subjectAltName", ())),
+        issuer=issuer.get("organizationName") or issuer.get("commonName", ""),
+        not_after=datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), UTC),
+        version=connection.version() or "",
+    )
+
+
 def _in_words(error: Exception, host: str, port: int, timeout: float) -> str:
     if isinstance(error, socket.gaierror):
         return f"the name {host} does not resolve ({error.strerror})"
     if isinstance(error, TimeoutError):
         return f"{host}:{port} did not answer within {timeout:.0f} s"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate of {host}:{port} is not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"TLS with {host}:{port} failed: {error.reason or error}"
     return f"{host}:{port}: {error or type(error).__name__}"

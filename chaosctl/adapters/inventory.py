@@ -216,7 +216,8 @@ def _tagged(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
     for mapping in found:
         arn = mapping["ResourceARN"]
         if not any(part in arn for part in IGNORED_TAGGED) and _still_there(aws, arn):
-            yield Leftover(arn.split(":")[2], arn, "our tags")
+            service = arn.split(":")[2]
+            yield Leftover("certificate" if service == "acm" else service, arn, "our tags")
 
 
 def _still_there(aws: Aws, arn: str) -> bool:

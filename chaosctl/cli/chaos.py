@@ -401,10 +401,14 @@ class Chaos:
     def _traffic(self) -> TrafficPlan:
         timeout, rate = self._settings.request_timeout_seconds, self._settings.rate
         if self._url is not None:
-            return TrafficPlan(_valid(self._url), rate, timeout)
-        path = self._settings.path
+            return TrafficPlan(_valid(self._url), rate, timeout, ca_file=self._ca_file)
+        path, own = self._settings.path, app_url(self._context).rstrip("/")
         keys = tuple(self._session.settings.smoke.routes.get(path, ()))
-        return TrafficPlan(app_url(self._context).rstrip("/") + path, rate, timeout, expected_keys=keys)
+        return TrafficPlan(own + path, rate, timeout, expected_keys=keys, ca_file=self._ca_file)
+
+    @property
+    def _ca_file(self) -> str:
+        return str(self._context.target.ca_file or "")
 
     def _world(self, targets: Targets | None, interrupt: threading.Event, emit: Emit) -> runner.World:
         return runner.World(self._cluster, targets, ProberProcess, self._undo_log, interrupt, emit)

@@ -11,7 +11,7 @@ from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
 from chaosctl.config import SmokeSettings
 from chaosctl.errors import ExitStatus
-from chaosctl.stages.smoke import SmokeResult, app_url, as_data, measure
+from chaosctl.stages.smoke import Security, SmokeResult, app_url, as_data, measure
 from chaosctl.ui.render import Report, Table
 
 
@@ -30,8 +30,19 @@ def smoke(
     session.point(context, namespace)
     given = {"requests": requests, "limit_ms": limit_ms}
     settings = session.settings.smoke.model_copy(update={k: v for k, v in given.items() if v is not None})
-    result = measure(url or app_url(session.context()), SmokeSettings(**settings.model_dump()), session.emit)
-    return _report(result)
+    opened = None if url else session.context()
+    where, trust = (app_url(opened), opened.target.ca_file) if opened else (url or "", None)
+    return _report(measure(where, SmokeSettings(**settings.model_dump()), session.emit, ca_file=trust))
+
+
+def _secured(found: Security) -> str:
+    shown = found.certificate
+    parts = (
+        f"{shown.version}, certificate for {', '.join(shown.names)} until {shown.not_after:%Y-%m-%d} ({shown.issuer})",
+        f"HSTS {found.hsts}" if found.hsts else "no HSTS",
+        f"HTTP is {found.plain}" if found.plain else "",
+    )
+    return "; ".join(filter(None, parts))
 
 
 def _report(result: SmokeResult) -> Report:
@@ -50,6 +61,7 @@ def _report(result: SmokeResult) -> Report:
                 ("requests", "failed", "p50 ms", "p95 ms", "p99 ms", "limit ms"),
                 [(str(latency.requests), str(latency.failed), *times)],
             ),
+            *([_secured(result.security)] if result.security else []),
             f"{result.url}: {verdict}{stand_in}",
         ),
         ExitStatus.CHECK_FAILED if result.problems else ExitStatus.OK,

@@ -47,17 +47,27 @@ def _report(session: Session, context: Context, results: Mapping[str, StageResul
         "context": entry_name(context),
     }
     rows = [(name, "changed" if r.changed else "as it was", r.summary) for name, r in results.items()]
-    blocks: list[str | Table] = [Table(("stage", "", "result"), rows), f"Your app: {url}"]
+    blocks: list[str | Table] = [Table(("stage", "", "result"), rows), f"Your app: {url}{_how_secure(context, url)}"]
     if context.target.stand_ins:
         names = "\n".join(f"  {s.what}, in place of {s.real}" for s in context.target.stand_ins)
         blocks.append(f"Stand-ins that serve here:\n{names}")
-    return Report(data, (*blocks, _how_to_go_on(session, context)))
+    return Report(data, (*blocks, _how_to_go_on(session, context, url)))
 
 
-def _how_to_go_on(session: Session, context: Context) -> str:
+def _how_secure(context: Context, url: str) -> str:
+    """What has to be known of its certificate, or that there is none."""
+    if not url.startswith("https://"):
+        return "\nPlain HTTP: [tls] names neither a domain nor a certificate (docs/tls.md)."
+    if context.target.ca_file is None:
+        return ""
+    return f"\nIts certificate is not a public one: clients have to trust {context.target.ca_file}"
+
+
+def _how_to_go_on(session: Session, context: Context, url: str) -> str:
     options = session.repeated_options
+    trust = f"--cacert {context.target.ca_file} " if context.target.ca_file and url.startswith("https://") else ""
     lines = {
-        f'curl "$(chaosctl url{options})/probe/data"': "what users get",
+        f'curl {trust}"$(chaosctl url{options})/probe/data"': "what users get",
         f"chaosctl chaos --kill-pods{options}": "break it under traffic, and see whether users notice",
         f"kubectl --context {entry_name(context)} get pods": "look inside",
         f"chaosctl status{options}": "what exists, in which state",

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from chaosctl import config
+from chaosctl.adapters.aws import Aws
 from chaosctl.config import Settings
 from chaosctl.events import Emit, ignore
 from chaosctl.findings import Check, Finding, ok, problem, warning
-from chaosctl.lab import cleanup, preflight, upstream
+from chaosctl.lab import certificate, cleanup, pki, preflight, upstream
 from chaosctl.lab import layout as layouts
 from chaosctl.lab.lab import Lab
 from chaosctl.lab.layout import Layout
@@ -48,14 +49,20 @@ def open_lab(settings: Settings, emit: Emit, *, start: bool, heal: bool = False)
         lab.start()
     elif not lab.answers():
         return None
+    env = _environment(lab, settings.region)
+    aws = Aws(env, settings.region)
+    if start and settings.tls.zone:
+        certificate.own_zone(aws, settings.tls.zone)
     return Target(
         name="lab",
         region=settings.region,
-        aws_env=_environment(lab, settings.region),
+        aws_env=env,
         charts=_charts(settings, lab),
         state_bucket=f"chaosctl-state-{lab.account_id()}-{settings.region}",
         terraform_variables={"public_access_cidrs": settings.infra.public_access_cidrs or ["127.0.0.0/8"]},
         stand_ins=STAND_INS[:1] if _upstream(lab) else STAND_INS,
+        certificate=lambda: certificate.ensure(aws, pki.authority(lab.layout)),
+        ca_file=pki.authority_files(lab.layout).certificate,
         checks=checks(settings),
         release=lab.stop,
     )
@@ -88,7 +95,7 @@ def _remains(lab: Lab) -> Iterator[Finding]:
 def _environment(lab: Lab, region: str) -> dict[str, str]:
     operator = json.loads((lab.layout.aws / "operator.json").read_text())
     return {
-        **undiverted(os.environ, lab.layout, region),
+        **undiverted(os.environ, lab.layout, region, lab.settings.tls.domain),
         "AWS_ENDPOINT_URL": lab.endpoint,
         "AWS_ACCESS_KEY_ID": operator["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": operator["SecretAccessKey"],
@@ -98,13 +105,13 @@ def _environment(lab: Lab, region: str) -> dict[str, str]:
     }
 
 
-def undiverted(environment: Mapping[str, str], layout: Layout, region: str) -> dict[str, str]:
+def undiverted(environment: Mapping[str, str], layout: Layout, region: str, domain: str = "") -> dict[str, str]:
     """What takes the effect from everything in `environment` that would lead an AWS SDK away from the lab.
 
     Empty counts as not set for all of them: profiles, session tokens, endpoints of single services, FIPS. The lab's own
     addresses are exempt from proxies; the internet is reached through them as before.
     """
-    direct = ["127.0.0.0/8", layout.loopback(0), f".{region}.elb.amazonaws.com"]
+    direct = ["127.0.0.0/8", layout.loopback(0), f".{region}.elb.amazonaws.com", domain]
     no_proxy = ",".join(filter(None, [environment.get("no_proxy") or environment.get("NO_PROXY"), *direct]))
     return {
         **{name: "" for name in environment if name.startswith("AWS_")},

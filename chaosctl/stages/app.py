@@ -16,7 +16,7 @@ from chaosctl.adapters.pod import Pod
 from chaosctl.config import Settings
 from chaosctl.errors import StageFailed
 from chaosctl.events import Step
-from chaosctl.stages import controller, entrance
+from chaosctl.stages import certificate, controller, entrance, naming
 from chaosctl.stages.access import Access
 from chaosctl.stages.controller import tags
 from chaosctl.stages.readiness import Outlook, last_events, restart, selector_of, wait_for_rollout
@@ -46,9 +46,11 @@ class App:
         """Namespace, release, readiness gates, pods and targets: in that order."""
         access, settings = Access(context), context.settings
         kube, namespace, release = access.kube, settings.namespace, settings.release
+        arn = certificate.require(context, access.aws)
         kube.apply(_namespace(namespace))
+        before = entrance.host_of(kube.get(INGRESSES, release, namespace))
         chart = context.target.charts[release]
-        installed = converge(access.helm, kube, release, namespace, chart, values(context), context.emit)
+        installed = converge(access.helm, kube, release, namespace, chart, values(context, arn), context.emit)
         possible = _Possible(access, settings.cluster_name)
         _wait_for_binding(kube, context, possible)
         _scale_to_minimum(kube, namespace, release)
@@ -59,8 +61,9 @@ class App:
             kube, namespace, release, timeout=timeout, emit=context.emit, also=reachable, meanwhile=possible
         )
         url = entrance.require_url(kube, namespace, release)
+        named = _named(access, context, before)
         return StageResult(
-            installed.changed or regated,
+            installed.changed or regated or named,
             f"{len(pods)} pods ready, {len(pods)} targets healthy: {url}",
             {"release": release, "revision": installed.release.revision, "pods": len(pods), "url": url},
         )
@@ -72,9 +75,31 @@ def chart_values(settings: Settings, *values: Path) -> tuple[Path | Mapping[str,
     return (*(file for file in values if file.exists()), *controller.mirrored(settings.mirrors, IMAGE), *own)
 
 
-def values(context: Context) -> Mapping[str, Any]:
+def values(context: Context, certificate_arn: str) -> Mapping[str, Any]:
     """Helm values that come from the settings; the target's own files are below them."""
-    return {"ingress": {"inboundCidrs": list(context.settings.app.inbound_cidrs), "tags": tags(context)}}
+    settings = context.settings
+    ingress: dict[str, Any] = {"inboundCidrs": list(settings.app.inbound_cidrs), "tags": tags(context)}
+    if certificate_arn:
+        ingress |= {
+            "host": settings.tls.domain,
+            "certificateArn": certificate_arn,
+            "sslPolicy": settings.tls.policy,
+            "hstsSeconds": settings.tls.hsts_seconds,
+        }
+    # Names only: a value would be in the release, in the pods' specification, and in whatever shows either.
+    return {"ingress": ingress, "secrets": dict(settings.app.secrets)}
+
+
+def _named(access: Access, context: Context, before: str) -> bool:
+    """Make the domain lead to the load balancer, and the one of `before` no more; True when that changed anything."""
+    settings = context.settings
+    domain = settings.tls.domain if settings.tls.on else ""
+    removed = before not in ("", domain) and naming.remove(context, access.aws, before)
+    if not domain:
+        return removed
+    ingress = access.kube.get(INGRESSES, settings.release, settings.namespace)
+    found = entrance.entrance(access.aws, ingress) if ingress else None
+    return bool(found and naming.point(context, access.aws, found.balancer)) or removed
 
 
 def _namespace(name: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from chaosctl.adapters.kube import (
 from chaosctl.adapters.terraform import TerraformFailed
 from chaosctl.errors import ChaosctlError, LeftoversFound, PreconditionFailed, StageFailed, Unreachable
 from chaosctl.events import Emit, Step, Warned
-from chaosctl.stages import controller, kubeconfig, running
+from chaosctl.stages import controller, entrance, kubeconfig, naming, running
 from chaosctl.stages.access import Access
 from chaosctl.stages.infra import deployment, destroy_infra, forget_terraform
 from chaosctl.stages.stage import Context, Stage, StageResult
@@ -85,9 +85,10 @@ class Balancers:
         """Delete what the controller acts upon, wait until it has done so, else do it in its place."""
         kube, aws = _live_kube(context), Access(context).aws
         name = context.settings.cluster_name
+        unnamed = naming.remove(context, aws, context.settings.tls.domain, _host(kube, context))
         asked = bool(kube and _entries(kube))
         if not asked and not _made(aws, name):
-            return StageResult(False, "no load balancers")
+            return StageResult(unnamed, "no load balancers")
         served = bool(kube and (_serves(kube) or (_made(aws, name) and _revive(context))))
         if kube:
             _ask(kube, context.emit)
@@ -95,6 +96,12 @@ class Balancers:
                 _wait_for_controller(kube, aws, context)
         _in_its_place(kube, aws, context)
         return StageResult(True, "load balancers are gone")
+
+
+def _host(kube: Kube | None, context: Context) -> str:
+    """The domain that the app has, whatever the settings say by now."""
+    settings = context.settings
+    return entrance.host_of(kube.get(INGRESSES, settings.release, settings.namespace)) if kube else ""
 
 
 def _serves(kube: Kube) -> bool:
@@ -302,7 +309,7 @@ class Proof:
         aws = Access(context).aws
 
         def look() -> list[Leftover]:
-            return inventory.leftovers(aws, deployment(context))
+            return [*inventory.leftovers(aws, deployment(context)), *naming.leftovers(context, aws)]
 
         swept, left = sweep(look, aws, context.emit)
         still = {item.id for item in _settled(look)} if left else set()

@@ -38,6 +38,7 @@ EXAMINATIONS: tuple[Examination, ...] = (
     Examination("tools", look.tools, needs="deploying"),
     Examination("EKS support", look.support, needs="deploying", before_up=True),
     Examination("EKS support, running", look.live_support),
+    Examination("TLS", look.tls, before_up=True),
     Examination("Terraform lock", look.state_lock),
     Examination("Helm releases", look.releases),
     Examination("leftovers", look.leftovers),

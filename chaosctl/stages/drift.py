@@ -9,8 +9,9 @@ from typing import Any
 
 from chaosctl.adapters import elb
 from chaosctl.adapters.helm import Release
-from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, Kube
-from chaosctl.stages import controller, infra, redaction
+from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, INGRESSES, Kube
+from chaosctl.errors import PreconditionFailed
+from chaosctl.stages import controller, entrance, infra, naming, redaction
 from chaosctl.stages.access import Access
 from chaosctl.stages.release import HELM_MANAGER, drift_of
 from chaosctl.stages.stage import Context
@@ -190,6 +191,19 @@ def openings(group: Object, allowed: set[str]) -> list[str]:
     return found
 
 
+def name(scene: _Scene) -> Iterator[Difference]:
+    """The domain of the settings leads to the load balancer."""
+    settings, access = scene.context.settings, scene.access
+    ingress = access.kube.get(INGRESSES, settings.release, settings.namespace)
+    door = entrance.entrance(access.aws, ingress) if ingress else None
+    try:
+        wrong = naming.lacks(scene.context, access.aws, door.balancer) if door else ""
+    except PreconditionFailed as error:
+        wrong = f"{error.what}: {error.why}"
+    if wrong:
+        yield Difference("AWS", f"DNS name {settings.tls.domain}", wrong)
+
+
 def terraform(scene: _Scene) -> Iterator[Difference]:
     """Everything that Terraform made is there, as the module and the settings say."""
     for change in infra.examine_infra(scene.context) if infra.has_state(scene.context) else ():
@@ -204,4 +218,5 @@ IN_CLUSTER: tuple[Callable[[_Scene], Iterator[Difference]], ...] = (
     node_groups,
     security_groups,
     releases,
+    name,
 )

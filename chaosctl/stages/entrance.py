@@ -28,10 +28,20 @@ def url_of(ingress: Object | None) -> str:
     if ingress is None:
         return ""
     address = _address(ingress)
-    rules: list[Object] = ingress.get("spec", {}).get("rules") or [{}]
-    host = rules[0].get("host") or address.get("hostname") or address.get("ip", "")
-    scheme = "https" if CERTIFICATE in (ingress["metadata"].get("annotations") or {}) else "http"
+    host = host_of(ingress) or address.get("hostname") or address.get("ip", "")
+    scheme = "https" if certificate_of(ingress) else "http"
     return f"{scheme}://{host}" if address and host else ""
+
+
+def host_of(ingress: Object | None) -> str:
+    """The domain that an Ingress serves, or empty when it serves any."""
+    rules: list[Object] = (ingress or {}).get("spec", {}).get("rules") or [{}]
+    return str(rules[0].get("host", ""))
+
+
+def certificate_of(ingress: Object) -> str:
+    """ARN of the certificate that an Ingress is served with, or empty."""
+    return str((ingress["metadata"].get("annotations") or {}).get(CERTIFICATE, ""))
 
 
 def _address(ingress: Object) -> Object:

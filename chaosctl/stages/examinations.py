@@ -11,13 +11,15 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from chaosctl import config
-from chaosctl.adapters import inventory, terraform_lock
+from chaosctl.adapters import acm, dns, inventory, terraform_lock
+from chaosctl.adapters.acm import Certificate
 from chaosctl.adapters.aws import Aws, AwsRefused, Caller
 from chaosctl.adapters.kube import Resource
-from chaosctl.config import Settings
+from chaosctl.config import Settings, TlsSettings
 from chaosctl.errors import ChaosctlError
 from chaosctl.events import ignore
 from chaosctl.findings import Finding, Level, ok, problem, unknown, warning
+from chaosctl.stages import certificate
 from chaosctl.stages.access import Access
 from chaosctl.stages.infra import MAIN, STATE_KEY, deployment
 from chaosctl.stages.stage import Context
@@ -259,6 +261,65 @@ def judge_version(version: str, whose: str, today: date) -> Iterator[Finding]:
         )
     else:
         yield ok(f"{whose} is {version}, supported until {end}")
+
+
+def tls(case: Case) -> Iterator[Finding]:
+    """The certificate that the settings name can be served, the zone is there, and what is served does not end soon."""
+    wanted = case.settings.tls
+    assert case.context is not None
+    if not wanted.on:
+        yield ok("off: users get plain HTTP")
+        return
+    if not (wanted.domain or wanted.certificate_arn):
+        yield from _own_certificate(case.context)
+        return
+    if wanted.zone and not dns.zone(case.aws, wanted.zone):
+        yield problem(f"the account has no public hosted zone {wanted.zone}", "correct tls.zone, or leave it out")
+    if wanted.certificate_arn:
+        yield from judge_named(acm.describe(case.aws, wanted.certificate_arn), wanted, case.today)
+    elif found := certificate.of_domain(case.context, case.aws):
+        yield judge_certificate(found, case.today)
+    else:
+        yield ok(f"`infra` will ask ACM for a certificate for {wanted.domain}")
+
+
+def _own_certificate(context: Context) -> Iterator[Finding]:
+    if context.target.ca_file is None:
+        yield problem(
+            "tls.enabled needs a certificate, and AWS issues none for the names of load balancers",
+            "set tls.domain, or import one and set tls.certificate_arn",
+        )
+        return
+    yield ok(f"a certificate of the target's own authority, {context.target.ca_file}")
+
+
+def judge_named(found: Certificate | None, wanted: TlsSettings, today: date) -> Iterator[Finding]:
+    """Findings about the certificate that tls.certificate_arn names."""
+    if found is None:
+        yield problem(
+            f"ACM has no {wanted.certificate_arn}", "correct tls.certificate_arn; it must be in the app's own region"
+        )
+        return
+    if wanted.domain and not found.covers(wanted.domain):
+        yield problem(
+            f"the certificate is for {', '.join(found.names)}, not for {wanted.domain}",
+            "correct tls.domain or tls.certificate_arn",
+        )
+    yield judge_certificate(found, today)
+
+
+def judge_certificate(found: Certificate, today: date) -> Finding:
+    """What to think of a certificate on a day."""
+    now = datetime.combine(today, datetime.min.time(), UTC)
+    if found.status == "PENDING_VALIDATION":
+        waited = certificate.not_issued(found)
+        return warning(f"{waited.what}: {' '.join(waited.why.splitlines())}", waited.remedy)
+    if not found.issued:
+        return problem(f"the certificate for {found.domain} is {found.status}", "ask ACM for another one")
+    soon = certificate.ends_soon(found.not_after, renewed=found.renewed, now=now)
+    if soon:
+        return warning(f"the certificate for {found.domain}: {soon}", certificate.renewal(renewed=found.renewed))
+    return ok(f"{found.domain}, until {found.not_after:%Y-%m-%d}")
 
 
 def state_lock(case: Case) -> Iterator[Finding]:

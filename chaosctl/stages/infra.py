@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from chaosctl import config
-from chaosctl.adapters import inventory
+from chaosctl.adapters import acm, inventory
 from chaosctl.adapters.aws import AwsRefused
 from chaosctl.adapters.inventory import Deployment, Leftover
 from chaosctl.adapters.terraform import Plan, Terraform
 from chaosctl.adapters.terraform_messages import Changes
 from chaosctl.adapters.terraform_plan import ResourceChange, changes
+from chaosctl.config import Settings
 from chaosctl.errors import PreconditionFailed
 from chaosctl.events import Step
 from chaosctl.stages import adopt, controller
@@ -68,6 +69,8 @@ def variables(context: Context) -> dict[str, Any]:
         "environment": settings.environment,
         "cluster_name": settings.cluster_name,
         "namespace": settings.namespace,
+        **_app_variables(settings),
+        "retiring_domains": _retiring(context),
     }
     if not wanted.get("public_access_cidrs"):
         raise PreconditionFailed(
@@ -77,6 +80,24 @@ def variables(context: Context) -> dict[str, Any]:
             remedy='set it in chaosctl.toml to the address you are seen from: public_access_cidrs = ["203.0.113.7/32"]',
         )
     return wanted
+
+
+def _app_variables(settings: Settings) -> dict[str, Any]:
+    """What Terraform makes for the app: the certificate of its domain, and the role that reads its secrets."""
+    tls = settings.tls
+    domain = tls.domain if tls.on and not tls.certificate_arn else ""
+    return {
+        "certificate_domain": domain,
+        "hosted_zone": tls.zone if domain else "",
+        "app_service_account": settings.release,
+        "app_secrets": sorted(set(settings.app.secrets.values())),
+    }
+
+
+def _retiring(context: Context) -> list[str]:
+    """Domains of our certificates that the load balancer still serves and `app` is going to replace."""
+    tls = context.settings.tls
+    return [domain for domain in acm.served(context.aws, controller.tags(context)) if domain != tls.domain]
 
 
 def open_terraform(context: Context) -> Terraform:

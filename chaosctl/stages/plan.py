@@ -13,7 +13,7 @@ from chaosctl.adapters.helm import Helm, Release
 from chaosctl.adapters.kube import Kube
 from chaosctl.adapters.terraform_plan import ResourceChange
 from chaosctl.errors import StageFailed
-from chaosctl.stages import app, controller, costs, infra, redaction
+from chaosctl.stages import app, certificate, controller, costs, infra, redaction
 from chaosctl.stages.access import Access
 from chaosctl.stages.costs import Item, Resource
 from chaosctl.stages.release import drift_of
@@ -114,7 +114,7 @@ def _releases(context: Context) -> Iterator[_Rendered]:
     there = found is not None and bool(found.endpoint)
     values = {
         (controller.RELEASE, controller.NAMESPACE): controller.values(context, access if there else _Future(context)),
-        (settings.release, settings.namespace): app.values(context),
+        (settings.release, settings.namespace): app.values(context, certificate.expected(context, access.aws)),
     }
     for (name, namespace), given in values.items():
         chart = context.target.charts[name]

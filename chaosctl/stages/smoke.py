@@ -6,18 +6,22 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
-from chaosctl.adapters.http import Reply, Site
+from chaosctl.adapters.http import Reply, Served, Site
 from chaosctl.config import SmokeSettings
 from chaosctl.errors import CheckFailed, Unreachable
-from chaosctl.events import Emit
-from chaosctl.stages import entrance
+from chaosctl.events import Emit, Warned
+from chaosctl.stages import certificate, entrance
 from chaosctl.stages.access import Access
 from chaosctl.stages.stage import Context, StageResult
 from chaosctl.waiting import TimedOut, heartbeat, wait_until
 
 STAND_IN = "chaosctl-stand-in"  # the Server header of the lab's backend
+REDIRECTS = (301, 302, 307, 308)
+PLAIN_SECONDS = 3.0  # a port that is closed by dropping packets answers never
 NEW_SECONDS = 90.0  # a new load balancer's name takes a while to resolve everywhere
 
 
@@ -54,18 +58,37 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class Security:
+    """How HTTPS was served: `hsts` is the header's value, `plain` what HTTP on port 80 is.
+
+    That is redirected, closed, or served; empty when nobody looked, since HTTPS is on another port than 443.
+    """
+
+    certificate: Served
+    hsts: str
+    plain: str
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it, or empty."""
+        return "http:// is served too, instead of being redirected to https://" if self.plain == "served" else ""
+
+
+@dataclass(frozen=True)
 class SmokeResult:
-    """What was seen. `stand_in` tells that the lab's backend answered, not the real one."""
+    """What was seen. `stand_in`: the lab's backend answered, not the real one; `security` is None for HTTP."""
 
     url: str
     routes: tuple[RouteCheck, ...]
     latency: Latency
     stand_in: bool
+    security: Security | None = None
 
     @property
     def problems(self) -> list[str]:
         """Everything that is wrong; empty when it passed."""
         found = [f"{r.path}: {r.problem}" for r in self.routes if r.problem]
+        found += [self.security.problem] if self.security and self.security.problem else []
         return found + ([self.latency.problem] if self.latency.problem else [])
 
     @property
@@ -74,7 +97,8 @@ class SmokeResult:
         right = sum(not r.problem for r in self.routes)
         latency = self.latency
         times = f"p50 {latency.p50_ms:.1f}, p95 {latency.p95_ms:.1f}, p99 {latency.p99_ms:.1f} ms"
-        return f"{right} of {len(self.routes)} routes right, {times} over {latency.requests} requests"
+        over = f"{latency.requests} requests" + (f", {self.security.certificate.version}" if self.security else "")
+        return f"{right} of {len(self.routes)} routes right, {times} over {over}"
 
 
 @dataclass(frozen=True)
@@ -90,7 +114,8 @@ class Smoke:
     def run(self, context: Context) -> StageResult:
         """Measure; raises CheckFailed when something is wrong."""
         url = app_url(context)
-        result = measure(url, context.settings.smoke, context.emit, patience=NEW_SECONDS)
+        trust = context.target.ca_file
+        result = measure(url, context.settings.smoke, context.emit, patience=NEW_SECONDS, ca_file=trust)
         if result.problems:
             raise CheckFailed(
                 f"{url} does not pass the smoke checks",
@@ -116,15 +141,28 @@ def as_data(result: SmokeResult) -> dict[str, Any]:
         "routes": [vars(r) for r in result.routes],
         "latency": vars(result.latency),
         "stand_in": result.stand_in,
+        "security": _security_data(result.security) if result.security else None,
     }
 
 
-def measure(url: str, settings: SmokeSettings, emit: Emit, *, patience: float = 0) -> SmokeResult:
-    """Check the routes, then time `settings.requests` requests.
+def _security_data(found: Security) -> dict[str, Any]:
+    shown = found.certificate
+    return {
+        "certificate": {**vars(shown), "not_after": shown.not_after.isoformat()},
+        "hsts": found.hsts,
+        "plain": found.plain,
+    }
 
+
+def measure(
+    url: str, settings: SmokeSettings, emit: Emit, *, patience: float = 0, ca_file: Path | None = None
+) -> SmokeResult:
+    """Check the routes, then time `settings.requests` requests; over https, what secures them too.
+
+    Certificates are verified against the system's authorities and those in `ca_file`.
     Raises CheckFailed when nobody has answered after `patience` seconds.
     """
-    site = Site(url)
+    site = Site(url, ca_file=ca_file)
     try:
         _wait_for_answer(site, next(iter(settings.routes)), emit, patience)
         replies = {path: _fresh(site, path) for path in settings.routes}
@@ -132,9 +170,40 @@ def measure(url: str, settings: SmokeSettings, emit: Emit, *, patience: float = 
         with heartbeat("response times", emit):
             latency = _time(site, settings)
         stand_in = any(reply.headers.get("server", "").startswith(STAND_IN) for reply in replies.values())
-        return SmokeResult(site.url, routes, latency, stand_in)
+        security = _security(site, next(iter(replies)), next(iter(replies.values())))
+        if security:
+            _warn_of_its_end(security.certificate, emit)
+        return SmokeResult(site.url, routes, latency, stand_in, security)
     finally:
         site.close()
+
+
+def _security(site: Site, path: str, reply: Reply) -> Security | None:
+    if site.served is None:
+        return None
+    hsts = reply.headers.get("strict-transport-security", "")
+    return Security(site.served, hsts, _plain(urlsplit(site.url + path)))
+
+
+def _plain(url: SplitResult) -> str:
+    """What port 80 does, for something that is on port 443."""
+    if url.port not in (None, 443):
+        return ""
+    site = Site(f"http://{url.hostname}", timeout=PLAIN_SECONDS)
+    try:
+        reply = site.get(url.path)
+    except Unreachable:
+        return "closed"
+    finally:
+        site.close()
+    redirected = reply.status in REDIRECTS and reply.headers.get("location", "").startswith("https://")
+    return "redirected" if redirected else "served"
+
+
+def _warn_of_its_end(served: Served, emit: Emit) -> None:
+    soon = certificate.ends_soon(served.not_after, renewed=False)
+    if soon:
+        emit(Warned(f"the certificate for {', '.join(served.names)}: {soon}", "`chaosctl status` says who renews it"))
 
 
 def _wait_for_answer(site: Site, path: str, emit: Emit, patience: float) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 from chaosctl import __version__
@@ -244,7 +245,7 @@ class _Page:
             if not (self._ours and self._balancer):
                 raise
             url = f"http://{self._balancer.dns_name}"
-        return url, _asked(url, settings.chaos.path) if url else None
+        return url, _asked(url, settings.chaos.path, self._context.target.ca_file) if url else None
 
     @cached_property
     def _balancer(self) -> LoadBalancer | None:
@@ -281,8 +282,8 @@ class _Page:
         return Spent(round(hours, 2), round(a_month * hours / prices.hours_per_month, 2), a_month)
 
 
-def _asked(url: str, path: str) -> Answer:
-    site = Site(url, timeout=ANSWER_SECONDS)
+def _asked(url: str, path: str, ca_file: Path | None) -> Answer:
+    site = Site(url, timeout=ANSWER_SECONDS, ca_file=ca_file)
     try:
         reply = site.get(path)
     except Unreachable as error:

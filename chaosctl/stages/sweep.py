@@ -159,5 +159,6 @@ DELETIONS: Mapping[str, Callable[[Aws, str], None]] = {
     "log group": _by_call("logs", "delete_log_group", "logGroupName"),
     "IAM role": _role,
     "KMS key": _key,
+    "certificate": _by_call("acm", "delete_certificate", "CertificateArn"),
 }
 ORDER = list(DELETIONS)  # what uses something else before what it uses

@@ -28,6 +28,9 @@ run "words_that_are_not_names" {
     addon_versions       = { "aws-ebs-csi-driver" = "v1.0.0" }
     log_retention_days   = 31
     monthly_budget_usd   = 100
+    certificate_domain   = "Shop"
+    app_service_account  = "Web"
+    app_secrets          = ["shop/*"]
   }
 
   expect_failures = [
@@ -46,6 +49,9 @@ run "words_that_are_not_names" {
     var.addon_versions,
     var.log_retention_days,
     var.monthly_budget_usd,
+    var.certificate_domain,
+    var.app_service_account,
+    var.app_secrets,
   ]
 }
 
@@ -82,6 +88,8 @@ run "values_that_contradict_each_other" {
 
   variables {
     node_desired_size        = 9
+    certificate_domain       = "shop.example.com"
+    hosted_zone              = "ample.com"
     vpc_cidr                 = "not-a-network"
     public_access_cidrs      = ["203.0.113.7"]
     admin_principal_arns     = ["arn:aws:iam::123456789012:role/both"]
@@ -91,6 +99,7 @@ run "values_that_contradict_each_other" {
 
   expect_failures = [
     var.node_desired_size,
+    var.hosted_zone,
     var.vpc_cidr,
     var.public_access_cidrs,
     var.developer_principal_arns,

@@ -41,6 +41,12 @@ def test_the_command_line_wins_over_environment_and_file(monkeypatch: pytest.Mon
         ('[infra]\npublic_access_cidrs = ["10.0.0.1/8"]', "public_access_cidrs"),
         ('target = "moon"', "target"),
         ("[smoke]\nrequests = 0", "smoke.requests"),
+        ('[tls]\ndomain = "Shop"', "tls.domain"),
+        ('[tls]\ndomain = "shop.example.com"\nzone = "ample.com"', "not in zone"),
+        ('[tls]\nzone = "example.com"', "not in zone"),
+        ('[tls]\ncertificate_arn = "arn:aws:iam::123456789012:server-certificate/x"', "tls.certificate_arn"),
+        ('[app]\nsecrets = {password = "shop/database"}', "environment variable"),
+        ('[app]\nsecrets = {PASSWORD = "shop/*"}', "Secrets Manager"),
     ],
 )
 def test_a_mistake_is_named(text: str, named: str) -> None:
@@ -73,3 +79,17 @@ def test_a_variable_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(UsageProblem, match="mistakes") as failure:
         config.load()
     assert '"lab"' in failure.value.why
+
+
+@pytest.mark.parametrize(
+    ("text", "on"),
+    [
+        ("", False),
+        ("enabled = true", True),
+        ('domain = "shop.example.com"', True),
+        ('domain = "shop.example.com"\nenabled = false', False),
+    ],
+)
+def test_tls_is_on_when_a_domain_is_named_unless_it_is_said(text: str, on: bool) -> None:
+    write(f"[tls]\n{text}")
+    assert config.load().tls.on is on

@@ -32,3 +32,19 @@ mock_resource "aws_cloudwatch_log_group" {
 mock_resource "aws_launch_template" {
   defaults = { id = "lt-00000000000000000", latest_version = 1 }
 }
+
+mock_resource "aws_acm_certificate" {
+  defaults = {
+    arn = "arn:aws:acm:us-west-2:123456789012:certificate/00000000-0000-0000-0000-000000000000"
+    domain_validation_options = [{
+      domain_name           = "shop.example.com"
+      resource_record_name  = "_1.shop.example.com."
+      resource_record_type  = "CNAME"
+      resource_record_value = "_2.acm-validations.aws."
+    }]
+  }
+}
+
+mock_data "aws_route53_zone" {
+  defaults = { zone_id = "Z0000000000000000000" }
+}

@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
+from chaosctl.adapters.acm import served
+from chaosctl.adapters.aws import Aws
 from chaosctl.lab.aws import issuing
 from tests.contract.aws.conftest import Lab, Network
 
@@ -66,6 +68,8 @@ def test_clients_that_trust_the_authority_accept_it(lab: Lab, arn: str) -> None:
 def test_one_in_use_cannot_be_deleted(lab: Lab, arn: str, network: Network) -> None:
     prove(lab, arn)
     elbv2, acm = lab.client("elbv2"), lab.client("acm")
+    keys = {"AWS_ACCESS_KEY_ID": lab.key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": lab.key["SecretAccessKey"]}
+    own = Aws({"AWS_ENDPOINT_URL": lab.url, **keys}, "us-west-2")
     balancer = elbv2.create_load_balancer(Name="web", Subnets=network.subnets)["LoadBalancers"][0]["LoadBalancerArn"]
     fixed = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}]
     given = {"Protocol": "HTTPS", "Port": 443, "Certificates": [{"CertificateArn": arn}], "DefaultActions": fixed}
@@ -73,5 +77,8 @@ def test_one_in_use_cannot_be_deleted(lab: Lab, arn: str, network: Network) -> N
     assert (described(lab, arn)["InUseBy"], described(lab, arn)["RenewalEligibility"]) == ([balancer], "ELIGIBLE")
     with pytest.raises(ClientError, match="ResourceInUseException"):
         acm.delete_certificate(CertificateArn=arn)
+    acm.add_tags_to_certificate(CertificateArn=arn, Tags=[{"Key": "owner", "Value": "me"}])
+    assert served(own, {"owner": "me"}) == [DOMAIN]
     elbv2.delete_load_balancer(LoadBalancerArn=balancer)
+    assert served(own, {"owner": "me"}) == []
     acm.delete_certificate(CertificateArn=arn)

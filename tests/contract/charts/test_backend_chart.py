@@ -124,7 +124,19 @@ def test_a_certificate_turns_on_tls_and_redirects(render: Render) -> None:
     objects = render(CHART, CERTIFICATE)
     http, https = model.build(objects["Ingress"], _port_of(objects), "cluster", {}).listeners
     assert http.default == model.RedirectToHttps(443)
-    assert https.ssl_policy.startswith("ELBSecurityPolicy-TLS13")
+    assert https.ssl_policy == "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+    assert https.attributes == {"routing.http.response.strict_transport_security.header_value": "max-age=31536000"}
+    assert model.ignored(objects["Ingress"]) == []
+
+
+def test_secrets_are_named_and_never_there(render: Render) -> None:
+    objects = render(
+        CHART, 'secrets={"DATABASE_SECRET":"shop/database"}', 'networkPolicy={"enabled":true,"from":["10.0.0.0/20"]}'
+    )
+    environment = pod_of(objects)["containers"][0]["env"]
+    assert {"name": "DATABASE_SECRET", "value": "shop/database"} in environment
+    egress = objects["NetworkPolicy"]["spec"]["egress"]
+    assert [rule["ports"][0]["port"] for rule in egress] == [53, 443, 80]
 
 
 def test_inbound_cidrs_and_tags_reach_the_controller(render: Render) -> None:

@@ -91,6 +91,14 @@ def test_roles_are_told_apart_by_what_follows_the_prefix(aws: Aws) -> None:
     }
 
 
+def test_a_certificate_is_found_by_its_domain(aws: Aws) -> None:
+    tags = [{"Key": k, "Value": v} for k, v in TAGS.items()]
+    asked = {"DomainName": "shop.example.com", "ValidationMethod": "DNS", "Tags": tags}
+    arn = aws.call("acm", "request_certificate", **asked)["CertificateArn"]
+    aws.call("acm", "request_certificate", DomainName="other.example.com", ValidationMethod="DNS")
+    assert existing.found(aws, DEPLOYMENT) == {'aws_acm_certificate.main["shop.example.com"]': arn}
+
+
 def test_keys_that_were_given_up_do_not_count(aws: Aws) -> None:
     tags = [{"TagKey": k, "TagValue": v} for k, v in TAGS.items()]
     old, new = (aws.call("kms", "create_key", Tags=tags)["KeyMetadata"]["KeyId"] for _ in range(2))

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from chaosctl.adapters.http import Site, get_text
 from chaosctl.errors import Unreachable, UsageProblem
-from tests.unit.adapters.web_server import Web, web_server
+from chaosctl.lab.pki import Authority
+from tests.unit.adapters.web_server import Web, certified, web_server
 
 
 @pytest.fixture
@@ -61,6 +64,34 @@ def test_a_closed_port() -> None:
 def test_a_name_that_does_not_resolve() -> None:
     with pytest.raises(Unreachable, match="does not resolve"):
         Site("http://no-such-host.invalid").get("/")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    made = Authority.new("test")
+    (tmp_path / "ca.crt").write_bytes(made.pem)
+    return made
+
+
+def test_what_the_server_showed(tmp_path: Path, authority: Authority) -> None:
+    with web_server(certified(tmp_path, authority, days=10)) as secure:
+        site = Site(secure.url, ca_file=tmp_path / "ca.crt")
+        assert site.get("/").status == 200
+        site.close()
+        assert site.served is not None
+        assert (site.served.names, site.served.issuer, site.served.version) == (("127.0.0.1",), "test", "TLSv1.3")
+        assert 8 < (site.served.not_after - datetime.now(UTC)).days < 11
+
+
+@pytest.mark.parametrize(("days", "trusted", "why"), [(300, False, "local issuer"), (-0.001, True, "has expired")])
+def test_a_certificate_that_is_not_accepted(
+    tmp_path: Path, authority: Authority, days: float, trusted: bool, why: str
+) -> None:
+    with (
+        web_server(certified(tmp_path, authority, days=days)) as secure,
+        pytest.raises(Unreachable, match=f"is not accepted: .*{why}"),
+    ):
+        Site(secure.url, ca_file=tmp_path / "ca.crt" if trusted else None).get("/")
 
 
 @pytest.mark.parametrize("url", ["", "host", "ftp://host", "http://"])

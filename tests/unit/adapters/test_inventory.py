@@ -82,3 +82,9 @@ def test_what_the_controller_made_is_found_by_its_tag(aws: Aws) -> None:
     )
     assert elb.target_groups(aws, "shop") == [group["TargetGroupArn"]]
     assert "target group" in kinds(aws)
+
+
+def test_a_certificate_is_left(aws: Aws) -> None:
+    arn = aws.call("acm", "request_certificate", DomainName="a.io", ValidationMethod="DNS", Tags=OURS)["CertificateArn"]
+    (left,) = leftovers(aws, Deployment("shop", TAGS))
+    assert (left.kind, left.id, left.ours) == ("certificate", arn, True)

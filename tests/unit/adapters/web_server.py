@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from chaosctl.lab.pki import Authority, Identity, key_pem
 
 HEALTHY: dict[str, Any] = {
     "/": {"service": "chaotic-backend", "status": "running"},
@@ -23,8 +31,11 @@ class Web(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
+        self._scheme = "https" if tls else "http"
         self.answers: dict[str, Any] = dict(HEALTHY)
         self.delay = 0.0
         self.hang_up_after = 0  # close each connection, without saying so, after that many answers
@@ -32,7 +43,7 @@ class Web(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self.server_port}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -61,9 +72,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
+def certified(directory: Path, authority: Authority, *, days: float = 300) -> ssl.SSLContext:
+    """What a server on 127.0.0.1 needs for TLS: a certificate of this authority that ends in so many days."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    identity = Identity("", "test", names=("127.0.0.1",))
+    made = authority.certify(identity, key.public_key(), timedelta(days=days))
+    file = directory / "server.pem"
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + key_pem(key))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
 @contextmanager
-def web_server() -> Iterator[Web]:
-    server = Web()
+def web_server(tls: ssl.SSLContext | None = None) -> Iterator[Web]:
+    server = Web(tls)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield server

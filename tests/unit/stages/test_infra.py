@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chaosctl import events
-from chaosctl.adapters import existing, inventory
+from chaosctl.adapters import acm, existing, inventory
 from chaosctl.adapters.aws import AwsRefused
 from chaosctl.adapters.inventory import Leftover
 from chaosctl.adapters.terraform import Applied, Plan
@@ -130,6 +130,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     context = Context(Settings(), target, events.ignore, lambda *names: {}, tmp_path)
     world = World(FakeAws(), FakeTerraform(), FakeTerraform(), context)
     monkeypatch.setattr(Context, "aws", world.aws)
+    monkeypatch.setattr(acm, "served", lambda aws, tags: [])
     monkeypatch.setattr(
         infra,
         "_terraform",

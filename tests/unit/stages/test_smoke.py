@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaosctl.adapters.http import Reply, Served, Site
 from chaosctl.config import SmokeSettings
 from chaosctl.errors import CheckFailed, ExitStatus
-from chaosctl.events import ignore
-from chaosctl.stages.smoke import SmokeResult, measure, percentile
-from tests.unit.adapters.web_server import Web, web_server
+from chaosctl.events import Event, Warned, ignore
+from chaosctl.lab.pki import Authority
+from chaosctl.stages import smoke
+from chaosctl.stages.smoke import Security, SmokeResult, measure, percentile
+from tests.unit.adapters.web_server import Web, certified, web_server
 
 
 @pytest.fixture
@@ -52,6 +60,40 @@ def test_errors_while_timing_count(web: Web) -> None:
 def test_the_limit_is_for_the_p95(web: Web) -> None:
     web.delay = 0.02
     assert "the limit is 10 ms" in check(web, limit_ms=10).problems[0]
+
+
+def test_https_is_verified_and_its_end_is_told(tmp_path: Path) -> None:
+    authority, said = Authority.new("test"), list[Event]()
+    (tmp_path / "ca.crt").write_bytes(authority.pem)
+    with web_server(certified(tmp_path, authority, days=20)) as secure:
+        result = measure(secure.url, SmokeSettings(requests=4), said.append, ca_file=tmp_path / "ca.crt")
+        assert result.problems == []
+        assert result.security is not None and result.security.certificate.names == ("127.0.0.1",)
+        assert [type(event) for event in said] == [Warned] and "in 19 days" in str(said)
+        with pytest.raises(CheckFailed, match="not accepted"):
+            measure(secure.url, SmokeSettings(), ignore)
+
+
+@pytest.mark.parametrize(("answer", "plain"), [((200, b"{}"), "served"), ((301, b""), "redirected"), (None, "closed")])
+def test_what_http_does_beside_https(web: Web, monkeypatch: pytest.MonkeyPatch, answer: object, plain: str) -> None:
+    class Beside(Site):
+        def __init__(self, url: str, **options: Any) -> None:
+            assert url == "http://shop.example.com"
+            super().__init__(web.url if answer else "http://127.0.0.1:9", **options)
+
+        def get(self, path: str) -> Reply:
+            reply = super().get(path)
+            return replace(reply, headers={"location": "https://shop.example.com/"}) if reply.status == 301 else reply
+
+    monkeypatch.setattr(smoke, "Site", Beside)
+    web.answers["/"] = answer
+    assert smoke._plain(urlsplit("https://shop.example.com/")) == plain
+    assert smoke._plain(urlsplit("https://shop.example.com:8443/")) == ""
+
+
+def test_serving_plain_http_beside_https_is_a_problem() -> None:
+    assert "redirected" in Security(Served((), "", datetime.now(UTC), ""), "", "served").problem
+    assert Security(Served((), "", datetime.now(UTC), ""), "", "closed").problem == ""
 
 
 def test_nobody_there() -> None:
