@@ -19,7 +19,7 @@ from chaosctl.cli.command import Common, Interrupted
 from chaosctl.config import Settings
 from chaosctl.errors import ChaosctlError, PreconditionFailed, Refused, UsageProblem
 from chaosctl.events import Event, StageFinished, StageStarted, Waiting, Warned
-from chaosctl.stages import costs, running
+from chaosctl.stages import costs, running, setups
 from chaosctl.stages.access import Access
 from chaosctl.stages.stage import Context, Stage
 from chaosctl.ui.console import print_pages, print_report, say
@@ -148,11 +148,11 @@ class Session:
         settings, payer = context.settings, context.target.billed_to
         if not payer or self.common.yes or Access(context).aws.cluster(settings.cluster_name):
             return
-        monthly = costs.outlook(settings.infra, costs.load(settings.prices))
+        monthly = costs.total(setups.fixed(settings.infra, costs.load(settings.prices)))
         self.confirm(
             "Deploy it?",
             consequence=f"the environment {settings.environment} ({settings.cluster_name}) will cost the AWS account "
-            f"{payer} about ${monthly:.0f} a month, until `chaosctl down`; `chaosctl plan` has the items",
+            f"{payer} about ${monthly:.0f} a month, until `chaosctl down`; `chaosctl cost` has the items",
         )
 
     def run_stage(self, stage: Stage, *, start: bool = False) -> Report:

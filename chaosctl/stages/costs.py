@@ -9,7 +9,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from chaosctl.config import InfraSettings
 from chaosctl.errors import UsageProblem
 
 SHIPPED = Path(__file__).resolve().parent.parent / "prices.toml"
@@ -100,16 +99,6 @@ def bill(resources: Iterable[Resource], *, balancers: int, zones: int, prices: P
     items.append(Item("load balancer", balancers, prices.a_month("hourly", "load_balancer")))
     items.append(Item("its public addresses", balancers * zones, prices.a_month("hourly", "public_ipv4")))
     return [item for item in items if item.count]
-
-
-def outlook(infra: InfraSettings, prices: Prices) -> float:
-    """Dollars a month that a deployment with these settings is going to cost, as far as that can be said beforehand."""
-    gateways = 1 if infra.single_nat_gateway else infra.az_count
-    group = {"scaling_config": [{"desired_size": infra.node_desired_size}], "instance_types": infra.node_instance_types}
-    made = {"aws_eks_cluster": 1, "aws_nat_gateway": gateways, "aws_eip": gateways}
-    resources = [Resource(kind, {}) for kind, count in made.items() for _ in range(count)]
-    resources.append(Resource("aws_eks_node_group", group))
-    return total(bill(resources, balancers=1, zones=infra.az_count, prices=prices))
 
 
 def total(items: Iterable[Item]) -> float:
