@@ -1,11 +1,13 @@
 """Does `kill -9` at any moment leave anything that an undo does not put back?
 
-    python benchmarks/undo.py [--kills 100] [--seed 1] [--namespace NS] [--release NAME] [--context NAME] [--json]
+    python benchmarks/undo.py [--kills 100] [--seed 1] [--namespace NS] [--release NAME] [--context NAME]
+                              [--helper-image IMAGE] [--json]
 
 Needs a cluster with the app on it, reached by $KUBECONFIG: the lab after `chaosctl up`. A worker process goes through
-cheap faults (a cordon, a replica count, an image) as a run does: undo entry on disk, fault, undo, entry removed. It is
-killed at a random moment, seeded; then what is left is put back as the next run does it, and everything that a fault
-can change is compared with how it was at the beginning. Reported are the moments that were hit, and what was left.
+cheap faults (a cordon, a replica count, an image, a helper) as a run does: undo entry on disk, fault, undo, entry
+removed. It is killed at a random moment, seeded; then what is left is put back as the next run does it, and everything
+that a fault can change is compared with how it was at the beginning. Reported are the moments that were hit, and what
+was left.
 """
 
 from __future__ import annotations
@@ -27,18 +29,21 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, NETWORK_POLICIES, NODES, Kube
-from chaosctl.chaos.cluster import KubeCluster, Place
+from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, NODES, Kube
+from chaosctl.chaos.cluster import Helpers, KubeCluster, Place
 from chaosctl.chaos.experiment import Aim
 from chaosctl.chaos.faults import FAULTS
 from chaosctl.chaos.undo import UndoLog
+from chaosctl.lab.images import PYTHON
 
+HELPERS = "app.kubernetes.io/name=chaosctl-helper"
 CYCLE = (
     Aim(1, fault="node-drain"),
     Aim(2, fault="scale", options={"by": 1}),
     Aim(3, fault="bad-rollout", options={"kind": "image"}),
+    Aim(4, fault="network-latency", options={"milliseconds": 1, "seconds": 600}),
 )
-LONGEST = 1.0  # seconds after the worker's first fault
+LONGEST = 4.0  # seconds after the worker's first fault; a helper takes one or two to start
 
 
 def main() -> None:
@@ -73,7 +78,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def _kill_one(options: argparse.Namespace, directory: Path, after: float) -> str:
     """What the worker was doing when it was killed."""
     argv = [sys.executable, __file__, "--work", str(directory), "--namespace", options.namespace]
-    argv += ["--release", options.release] + (["--context", options.context] if options.context else [])
+    argv += ["--release", options.release, "--helper-image", options.helper_image] + (
+        ["--context", options.context] if options.context else []
+    )
     worker = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, bufsize=1)
     assert worker.stdout is not None
     worker.stdout.readline()
@@ -123,6 +130,7 @@ def _state(cluster: KubeCluster, place: Place) -> dict[str, Any]:
         "autoscalers": {a["metadata"]["name"]: _bounds(a) for a in cluster.list(AUTOSCALERS, place.namespace)},
         "replicas": {d["metadata"]["name"]: d["spec"]["replicas"] for d in apps},
         "templates": {d["metadata"]["name"]: d["spec"]["template"]["spec"] for d in apps},
+        "helpers": sorted(j["metadata"]["name"] for j in cluster.list(JOBS, cluster.helpers.namespace, HELPERS)),
     }
 
 
@@ -136,7 +144,9 @@ def _taints(node: Any) -> bool:
 
 
 def _cluster(options: argparse.Namespace) -> tuple[KubeCluster, Place]:
-    cluster = KubeCluster(Kube(Path(os.environ["KUBECONFIG"]), options.context or None))
+    cluster = KubeCluster(
+        Kube(Path(os.environ["KUBECONFIG"]), options.context or None), helpers=Helpers(options.helper_image)
+    )
     selector = f"app.kubernetes.io/instance={options.release}"
     return cluster, Place(cluster.identity(), options.namespace, selector)
 
@@ -148,6 +158,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--namespace", default="chaotic-backend")
     parser.add_argument("--release", default="chaotic-backend")
     parser.add_argument("--context", default="")
+    parser.add_argument("--helper-image", default=PYTHON, help="default: the lab's")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--work", default="", help=argparse.SUPPRESS)
     return parser.parse_args()

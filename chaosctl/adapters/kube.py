@@ -72,6 +72,7 @@ SERVICES = Resource("", "v1", "services")
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 DAEMON_SETS = Resource("apps", "v1", "daemonsets")
 REPLICA_SETS = Resource("apps", "v1", "replicasets")
+JOBS = Resource("batch", "v1", "jobs")
 INGRESSES = Resource("networking.k8s.io", "v1", "ingresses")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
@@ -441,6 +442,13 @@ def _denied(status: int, why: str) -> PreconditionFailed:
         why=why,
         remedy="ask for more rights in the cluster (on EKS: an access entry), or use other credentials",
     )
+
+
+def quantity(text: str) -> float:
+    """What a quantity of a manifest says: "200m" is 0.2, "64Mi" is 67108864. Raises ValueError."""
+    from kubernetes.utils.quantity import parse_quantity
+
+    return float(parse_quantity(text))  # type: ignore[no-untyped-call]
 
 
 def events(response: Response) -> Iterator[dict[str, Any]]:

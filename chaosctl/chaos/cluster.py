@@ -12,6 +12,7 @@ from chaosctl.adapters.follow import Follow
 from chaosctl.adapters.kube import DISRUPTION_BUDGETS, NAMESPACES, PODS, Kube, Resource
 from chaosctl.adapters.pod import Pod
 from chaosctl.errors import ChaosctlError, Unreachable
+from chaosctl.target import HELPER_IMAGE
 
 Object = Mapping[str, Any]  # a Kubernetes object, or a part of one, in JSON's shape
 OnPod = Callable[[str, Pod], None]  # ADDED, MODIFIED or DELETED, and the pod
@@ -71,6 +72,14 @@ def _matches(labels: Mapping[str, str], expression: Object) -> bool:
             return key not in labels
 
 
+@dataclass(frozen=True)
+class Helpers:
+    """Where helpers run: an image with a Python, and a namespace that admits them."""
+
+    image: str = HELPER_IMAGE
+    namespace: str = "kube-system"
+
+
 class Watch(Protocol):
     """A running watch."""
 
@@ -108,6 +117,10 @@ class Cluster(Protocol):
     def cloud(self) -> Cloud | None:
         """Where its nodes are instances; None for a target without AWS."""
 
+    @property
+    def helpers(self) -> Helpers:
+        """Where helpers run."""
+
     def get(self, resource: Resource, name: str, namespace: str = "") -> Object | None:
         """Any object, or None when there is none."""
 
@@ -117,11 +130,14 @@ class Cluster(Protocol):
     def patch(self, resource: Resource, name: str, change: Object, namespace: str = "") -> Object:
         """JSON merge patch; the changed object."""
 
-    def create(self, resource: Resource, manifest: Object) -> Object:
-        """Create an object; Conflict when it exists."""
+    def create(self, resource: Resource, manifest: Object, *, dry_run: bool = False) -> Object:
+        """Create an object; Conflict when it exists. With `dry_run` only ask whether it would be admitted."""
 
     def remove(self, resource: Resource, name: str, namespace: str = "") -> bool:
         """Delete an object; False when it was gone already."""
+
+    def last_line(self, pod: Object) -> str:
+        """The last line that a pod's container has written; empty when there is none."""
 
     def execute(self, namespace: str, pod: str, container: str, command: Sequence[str], timeout: float) -> Execution:
         """Run a command in a running container, for at most `timeout` seconds."""
@@ -140,13 +156,18 @@ class Cloud(Protocol):
 class KubeCluster:
     """The Cluster behind adapters/kube.py."""
 
-    def __init__(self, kube: Kube, cloud: Cloud | None = None) -> None:
-        self._kube, self._cloud = kube, cloud
+    def __init__(self, kube: Kube, cloud: Cloud | None = None, helpers: Helpers | None = None) -> None:
+        self._kube, self._cloud, self._helpers = kube, cloud, helpers or Helpers()
 
     @property
     def cloud(self) -> Cloud | None:
         """See Cluster."""
         return self._cloud
+
+    @property
+    def helpers(self) -> Helpers:
+        """See Cluster."""
+        return self._helpers
 
     def get(self, resource: Resource, name: str, namespace: str = "") -> Object | None:
         """See Cluster."""
@@ -160,13 +181,17 @@ class KubeCluster:
         """See Cluster."""
         return self._kube.patch(resource, name, dict(change), namespace or None)
 
-    def create(self, resource: Resource, manifest: Object) -> Object:
+    def create(self, resource: Resource, manifest: Object, *, dry_run: bool = False) -> Object:
         """See Cluster."""
-        return self._kube.create(resource, dict(manifest))
+        return self._kube.create(resource, dict(manifest), dry_run=dry_run)
 
     def remove(self, resource: Resource, name: str, namespace: str = "") -> bool:
         """See Cluster."""
         return self._kube.delete(resource, name, namespace or None)
+
+    def last_line(self, pod: Object) -> str:
+        """See Cluster."""
+        return self._kube.logs(Pod.of(pod), lines=1).strip()
 
     def execute(self, namespace: str, pod: str, container: str, command: Sequence[str], timeout: float) -> Execution:
         """See Cluster."""

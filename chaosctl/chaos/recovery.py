@@ -96,8 +96,10 @@ class Recovery:
                 return victim.uid in self.proved
 
     def pending(self) -> list[Victim]:
-        """Those that were hit according to the API, but do not show it yet."""
-        return [v for v in self._victims if v.uid in self.killed and not self.happened(v)]
+        """Those that were hit by the API's word, but do not show it yet; what is undone will show nothing more."""
+        undone = self._plan.held and self.lifted_at is not None
+        waiting = (v for v in self._victims if v.uid in self.killed and not self.happened(v))
+        return [v for v in waiting if not (undone and v.sign is Sign.CHANGED)]
 
     def begin(self) -> None:
         """What exists now existed before the fault."""

@@ -219,7 +219,10 @@ class Run:
             for injection in self._fault.inject(self._experiment.plan, self._world.cluster, self._stop_injecting):
                 self._log.tell(injection)
         except ChaosctlError as error:
-            self._log.tell(e.NotInjected(time.monotonic(), "", self._fault.name, str(error)))
+            if isinstance(error, Refused) and not self._hit():
+                self._log.tell(e.Drifted(time.monotonic(), error.code, f"{error.what}: {error.why}"))
+            else:
+                self._log.tell(e.NotInjected(time.monotonic(), "", self._fault.name, str(error)))
 
     def _stop_injecting(self) -> bool:
         """Whether to begin nothing more: interrupted, or a budget is exceeded already."""

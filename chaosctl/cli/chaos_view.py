@@ -12,7 +12,7 @@ from chaosctl.chaos import events as e
 from chaosctl.chaos import plan as plans
 from chaosctl.chaos.advisor import Advice
 from chaosctl.chaos.campaign import Outcome, worst
-from chaosctl.chaos.experiment import Aim, Budgets, FaultPlan, Mode
+from chaosctl.chaos.experiment import Aim, Experiment, FaultPlan, Mode
 from chaosctl.chaos.faults.fault import Fault
 from chaosctl.chaos.outage import StreamFigures
 from chaosctl.chaos.recovery import Clocks
@@ -179,7 +179,7 @@ def concluded(result: Result, journal: Path, again: str, advice: Sequence[Advice
     data = {**result.plain(), "advice": [_advised(a) for a in advice], "repeat": again, "journal": str(journal)}
     blocks: list[str | Table] = [_verdict(result)]
     if result.streams:
-        blocks += [_traffic(result), _recovery(result.clocks, result.experiment.budgets)]
+        blocks += [_traffic(result), _recovery(result.clocks, result.experiment)]
     if result.kills and result.verdict.name not in ("NOT_STEADY", "REFUSED"):
         blocks.append(_killed(result.kills))
     if advice:
@@ -220,12 +220,14 @@ def _stream(s: StreamFigures) -> tuple[str, ...]:
     )
 
 
-def _recovery(clocks: Clocks, budgets: Budgets) -> Table:
-    rows = []
+def _recovery(clocks: Clocks, experiment: Experiment) -> Table:
+    """The clocks start at the fault; those of one that is held start when it is undone."""
+    rows, budgets = [], experiment.budgets
+    start = "undo" if experiment.plan.held else "fault"
     for name, seconds in asdict(clocks).items():
         shown = "not measured" if seconds is None else f"{seconds:.2f} s"
         rows.append((_CLOCKS[name], shown, f"<= {budgets.of_clock(name):g} s"))
-    return Table(("recovery clock", "after the fault", "allowed"), rows, "Recovery, from the acknowledged kill")
+    return Table(("recovery clock", f"after the {start}", "allowed"), rows, f"Recovery, from the acknowledged {start}")
 
 
 def _killed(kills: Sequence[Kill]) -> Table:

@@ -16,6 +16,7 @@ from chaosctl.lab.standins import dependencies
 PAUSE = "chaosctl.lab/pause:1"
 COREDNS = "chaosctl.lab/coredns:1"
 METRICS_SERVER = "chaosctl.lab/metrics-server:1"
+PYTHON = "chaosctl.lab/python:1"
 BACKEND = "docker.io/lucasscrt/chaotic-backend:latest"
 CONTROLLER = "public.ecr.aws/eks/aws-load-balancer-controller:v3.5.0"
 
@@ -76,8 +77,8 @@ def _single_program(name: str, program: Path) -> Image:
     return Image(name, (Layer(entries),), (f"/{program.name}",), environment=environment)
 
 
-def python_images() -> tuple[Image, Image]:
-    """The two stand-ins, on one interpreter."""
+def python_images() -> tuple[Image, Image, Image]:
+    """The two stand-ins, and what chaos helpers run in, on one interpreter."""
     runtime = python_runtime.layer()
     environment = {**python_runtime.ENVIRONMENT, "PYTHONPATH": _APP}
     backend = Image(
@@ -95,7 +96,8 @@ def python_images() -> tuple[Image, Image]:
         environment=environment,
         ports=("9443/tcp", "61779/tcp"),
     )
-    return backend, controller
+    bare = Image(PYTHON, (runtime,), (python_runtime.PROGRAM,), environment=python_runtime.ENVIRONMENT)
+    return backend, controller, bare
 
 
 def _code(*parts: str) -> Layer:

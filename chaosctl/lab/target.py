@@ -13,7 +13,7 @@ from chaosctl.adapters.aws import Aws
 from chaosctl.config import Settings
 from chaosctl.events import Emit, ignore
 from chaosctl.findings import Check, Finding, ok, problem, warning
-from chaosctl.lab import certificate, cleanup, pki, preflight, upstream
+from chaosctl.lab import certificate, cleanup, images, pki, preflight, upstream
 from chaosctl.lab import layout as layouts
 from chaosctl.lab.lab import Lab
 from chaosctl.lab.layout import Layout
@@ -64,6 +64,7 @@ def open_lab(settings: Settings, emit: Emit, *, start: bool, heal: bool = False)
         certificate=lambda: certificate.ensure(aws, pki.authority(lab.layout)),
         ca_file=pki.authority_files(lab.layout).certificate,
         checks=checks(settings),
+        helper_image=images.PYTHON,
         release=lab.stop,
     )
 

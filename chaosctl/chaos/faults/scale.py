@@ -70,7 +70,7 @@ class Scale(Fault):
             "uid": victim.uid,
             "original": int(victim.before),
             "injected": wanted,
-            "autoscaler": _bounds(_autoscaler(cluster, plan.place, victim.name), wanted),
+            "autoscaler": _bounds(workload.autoscaler(cluster, plan.place, victim.name), wanted),
         }
 
     def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
@@ -98,13 +98,6 @@ class Scale(Fault):
         if bounds and _spec(cluster.get(AUTOSCALERS, bounds["name"], data["namespace"])) == bounds["injected"]:
             cluster.patch(AUTOSCALERS, bounds["name"], {"spec": bounds["original"]}, data["namespace"])
         return restore_replicas(data, cluster)
-
-
-def _autoscaler(cluster: Cluster, place: Place, deployment: str) -> Object | None:
-    """The HPA that rules the Deployment."""
-    wanted = {"kind": "Deployment", "name": deployment}
-    found = cluster.list(AUTOSCALERS, place.namespace)
-    return next((hpa for hpa in found if wanted.items() <= hpa["spec"]["scaleTargetRef"].items()), None)
 
 
 def _bounds(autoscaler: Object | None, wanted: int) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chaosctl.adapters.kube import DEPLOYMENTS, NODES
+from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, NODES
 from chaosctl.adapters.pod import Pod
 from chaosctl.chaos import cluster as clusters
 from chaosctl.chaos.cluster import Cluster, Object, Place
@@ -76,6 +76,13 @@ def unfinished(deployment: Object) -> str:
         return f"{updated} of {wanted} pods are of the new version"
     old = status.get("replicas", 0) - updated
     return f"{old} pods of the old version are left" if old > 0 else ""
+
+
+def autoscaler(cluster: Cluster, place: Place, deployment: str) -> Object | None:
+    """The HPA that rules the Deployment."""
+    wanted = {"kind": "Deployment", "name": deployment}
+    found = cluster.list(AUTOSCALERS, place.namespace)
+    return next((hpa for hpa in found if wanted.items() <= hpa["spec"]["scaleTargetRef"].items()), None)
 
 
 def as_victim(obj: Object, before: str, namespace: str = "") -> Victim:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,16 +15,17 @@ from chaosctl.adapters.execution import Execution
 from chaosctl.adapters.kube import Conflict, EvictionBlocked, NotFound, Resource
 from chaosctl.adapters.pod import Container, Pod
 from chaosctl.chaos import events as e
-from chaosctl.chaos.cluster import DisruptionBudget, OnPod, Place, TargetState
+from chaosctl.chaos.cluster import DisruptionBudget, Helpers, OnPod, Place, TargetState
 from chaosctl.chaos.experiment import Aim, Budgets, Experiment, Timing, TrafficPlan
 from chaosctl.chaos.faults import FAULTS
 from chaosctl.chaos.requests import CONTROL, NEW, REUSED, Request
 from chaosctl.chaos.runner import World
 from chaosctl.chaos.undo import UndoLog
-from chaosctl.errors import ChaosctlError, Unreachable
+from chaosctl.errors import ChaosctlError, PreconditionFailed, Unreachable
 from chaosctl.events import Event
 
 PLACE = Place("cluster-uid", "shop", "app.kubernetes.io/instance=shop")
+RESOURCES = {"requests": {"cpu": "200m"}, "limits": {"cpu": "1", "memory": "1Gi"}}
 QUICK = Timing(steady=0.1, steady_within=0.4, observe=0.15, clean=0.1, give_up=0.6, abort=0.4, poll=0.02)
 
 
@@ -69,6 +71,9 @@ class FakeCluster:
     objects: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)  # plural, namespace, name
     cloud: FakeCloud | None = None
     executed: list[tuple[str, ...]] = field(default_factory=list)
+    admits_no_helper: str = ""
+    helper_says: str = ""  # the last line of every helper; empty: that it acts and has an effect
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each helper was told
     _listeners: list[OnPod] = field(default_factory=list)
     _born: int = 100
 
@@ -154,20 +159,51 @@ class FakeCluster:
             found["status"] |= {"replicas": count, "readyReplicas": count, "updatedReplicas": count}
         return found
 
-    def create(self, resource: Resource, manifest: Any) -> dict[str, Any]:
-        raise AssertionError("nothing is created")
+    @property
+    def helpers(self) -> Helpers:
+        return Helpers("python", "helpers")
+
+    def create(self, resource: Resource, manifest: Any, *, dry_run: bool = False) -> dict[str, Any]:
+        """The Job of a helper, and its pod at once."""
+        if self.admits_no_helper:
+            raise PreconditionFailed("no", code="KUBE-FORBIDDEN", why=self.admits_no_helper)
+        if dry_run:
+            return dict(manifest)
+        meta, template = manifest["metadata"], manifest["spec"]["template"]
+        task = json.loads(template["spec"]["containers"][0]["command"][3])
+        name, namespace = meta["name"], meta["namespace"]
+        self.tasks[name] = task
+        self.objects["jobs", namespace, name] = {"metadata": meta, "spec": manifest["spec"]}
+        self.objects["pods", namespace, f"{name}-x"] = {
+            "metadata": {"name": f"{name}-x", "namespace": namespace, "uid": f"uid-{name}", "labels": meta["labels"]},
+            "spec": {"nodeName": template["spec"]["nodeName"], "containers": [{"name": "helper"}]},
+            "status": {"phase": "Running"},
+        }
+        if task["act"] == "crash" and not self.helper_says:
+            self._restart(str(task["container"]).removeprefix("id-"))
+        for (kind, _, _), hpa in self.objects.items():
+            if kind == "horizontalpodautoscalers" and task["act"] == "cpu":
+                hpa["status"]["desiredReplicas"] += 1
+        return dict(manifest)
+
+    def last_line(self, pod: Any) -> str:
+        """What the agent in a helper would say."""
+        return self.helper_says or json.dumps({"state": "acting", "said": "it shows"})
 
     def remove(self, resource: Resource, name: str, namespace: str = "") -> bool:
         return self.objects.pop((resource.plural, namespace, name), None) is not None
 
     def execute(self, namespace: str, pod: str, container: str, command: Sequence[str], timeout: float) -> Execution:
         self.executed.append(tuple(command))
+        self._restart(pod)
+        return Execution(0, "", "")
+
+    def _restart(self, pod: str) -> None:
         known = self.pods_now[pod]
         again = replace(known, containers=(Container("backend", True, known.restarts + 1),))
         self.pods_now[pod] = again
         self._tell("MODIFIED", replace(again, ready=False))
         self._tell("MODIFIED", again)
-        return Execution(0, "", "")
 
     def targets(self) -> Sequence[TargetState]:
         return [TargetState(p.ip, 3000, "healthy" if p.ready else "unhealthy") for p in self.pods_now.values()]
@@ -212,7 +248,7 @@ def node(name: str, zone: str, *, ready: bool = True, cordoned: bool = False) ->
 
 
 def deployment(replicas: int) -> dict[str, Any]:
-    container = {"name": "backend", "image": "shop:1", "ports": [{"containerPort": 3000}]}
+    container = {"name": "backend", "image": "shop:1", "ports": [{"containerPort": 3000}], "resources": RESOURCES}
     annotations = {"chaosctl.dev/cold-start-variable": "COLD"}
     return {
         "metadata": {
@@ -229,6 +265,20 @@ def deployment(replicas: int) -> dict[str, Any]:
     }
 
 
+def autoscaler(replicas: int) -> dict[str, Any]:
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}
+    return {
+        "metadata": {"name": "shop", "uid": "uid-hpa"},
+        "spec": {
+            "scaleTargetRef": {"kind": "Deployment", "name": "shop"},
+            "minReplicas": replicas,
+            "maxReplicas": 3 * replicas,
+            "metrics": [{"type": "Resource", "resource": cpu}],
+        },
+        "status": {"desiredReplicas": replicas, "conditions": [{"type": "ScalingActive", "status": "True"}]},
+    }
+
+
 def whole_cluster(count: int = 4, nodes: int = 2) -> FakeCluster:
     """Pods spread over nodes in zones of their own, a Deployment that has them, and a cloud."""
     cluster = cluster_of(count)
@@ -238,6 +288,7 @@ def whole_cluster(count: int = 4, nodes: int = 2) -> FakeCluster:
     for n, name in enumerate(names):
         cluster.objects["nodes", "", name] = node(name, f"zone-{n}")
     cluster.objects["deployments", PLACE.namespace, "shop"] = deployment(count)
+    cluster.objects["horizontalpodautoscalers", PLACE.namespace, "shop"] = autoscaler(count)
     for known in cluster.pods_now.values():
         cluster.objects["pods", PLACE.namespace, known.name] = {
             "metadata": {
@@ -247,7 +298,11 @@ def whole_cluster(count: int = 4, nodes: int = 2) -> FakeCluster:
                 "labels": dict(known.labels),
                 "annotations": {"chaosctl.dev/crash-command": '["crash"]'},
             },
-            "spec": {"nodeName": known.node, "containers": [{"name": "backend"}]},
+            "spec": {"nodeName": known.node, "containers": [{"name": "backend", "resources": RESOURCES}]},
+            "status": {
+                "podIP": known.ip,
+                "containerStatuses": [{"name": "backend", "containerID": f"containerd://id-{known.name}"}],
+            },
         }
     cluster.cloud = FakeCloud(cluster)
     return cluster

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaosctl.adapters.kube import Resource
-from chaosctl.chaos import runner
+from chaosctl.chaos import helper, runner
 from chaosctl.chaos.cluster import DisruptionBudget
 from chaosctl.chaos.experiment import Aim
 from chaosctl.chaos.faults import FAULTS, SINGLE
@@ -49,6 +49,13 @@ def settings_of(cluster: FakeCluster) -> Any:
         ("node-terminate", {}, "the node is gone"),
         ("zone-loss", {}, "the node is gone"),
         ("app-crash", {}, "restarts 0 -> 1"),
+        ("container-crash", {}, "restarts 0 -> 1"),
+        ("network-latency", {"milliseconds": 50, "seconds": 0}, "it shows"),
+        ("network-loss", {"percent": 5, "seconds": 0}, "it shows"),
+        ("network-partition", {"seconds": 0}, "it shows"),
+        ("cpu-pressure", {"cpus": 1, "seconds": 0}, "it shows"),
+        ("memory-pressure", {"percent": 80, "seconds": 0}, "it shows"),
+        ("hpa-load", {"times": 3}, "4 -> 8 replicas, CPU at 0 %"),
     ],
 )
 def test_it_happens_is_proved_and_leaves_nothing_behind(
@@ -85,7 +92,7 @@ def test_an_undo_that_fails_is_not_recovered_and_stays_in_the_log(tmp_path: Path
 
     def once(*args: Any, **more: Any) -> dict[str, Any]:
         calls.append(1)
-        if len(calls) > 1:
+        if len(calls) > 2:  # the bounds of the HPA and the count are the injection
             raise Unreachable("no answer", code="KUBE-UNREACHABLE")
         return patch(*args, **more)
 
@@ -259,6 +266,118 @@ def test_a_backend_that_offers_no_crash_is_refused() -> None:
     with pytest.raises(Refused) as refusal:
         FAULTS["app-crash"].plan(Aim(1, fault="app-crash"), PLACE, cluster)
     assert "offers no crash" in refusal.value.why
+
+
+BESIDE = ("container-crash", "network-latency", "network-loss", "network-partition", "cpu-pressure", "memory-pressure")
+
+
+@pytest.mark.parametrize("fault", [*BESIDE, "hpa-load"])
+def test_where_no_helper_is_admitted_it_is_refused(fault: str) -> None:
+    cluster = whole_cluster()
+    cluster.admits_no_helper = "violates PodSecurity: privileged"
+    with pytest.raises(Refused) as refusal:
+        FAULTS[fault].plan(Aim(1, fault=fault), PLACE, cluster)
+    assert (refusal.value.code, "PodSecurity" in refusal.value.why) == ("CHAOS-UNFIT", True)
+
+
+@pytest.mark.parametrize("fault", BESIDE)
+def test_what_a_node_cannot_do_is_refused_with_its_reason(tmp_path: Path, fault: str) -> None:
+    cluster = whole_cluster()
+    cluster.helper_says = '{"state": "cannot", "said": "the kernel of its node has no tun device"}'
+    result = judged(cluster, tmp_path, fault)
+    assert result.verdict is Verdict.REFUSED
+    assert "no tun device" in result.reasons[0]
+    assert not helpers_in(cluster)
+
+
+@pytest.mark.parametrize("fault", BESIDE)
+def test_a_helper_that_sees_no_effect_proves_nothing(
+    tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FAULTS[fault], "shows_within", 0.2, raising=False)
+    cluster = whole_cluster()
+    cluster.helper_says = '{"state": "acting", "said": ""}'
+    assert judged(cluster, tmp_path, fault).verdict is Verdict.NO_EFFECT
+    assert not helpers_in(cluster)
+
+
+def test_the_last_words_of_a_helper_that_failed_are_the_reason(tmp_path: Path) -> None:
+    cluster = whole_cluster()
+    create = cluster.create
+
+    def fail(resource: Any, manifest: Any, **more: Any) -> Any:
+        made = create(resource, manifest, **more)
+        for (kind, namespace, _), obj in cluster.objects.items():
+            if (kind, namespace) == ("pods", "helpers"):
+                obj["status"]["phase"] = "Failed"
+        return made
+
+    cluster.create, cluster.helper_says = fail, "exec: python3: not found"  # type: ignore[method-assign]
+    assert "python3: not found" in judged(cluster, tmp_path, "cpu-pressure").reasons[0]
+
+
+def test_a_helper_that_does_not_end_stays_in_the_undo_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helper, "END_WITHIN", 0.1)
+    cluster = whole_cluster()
+    cluster.remove = lambda *a, **k: True  # type: ignore[method-assign]
+    result = judged(cluster, tmp_path, "network-loss", options={"seconds": 0})
+    assert result.verdict is Verdict.NOT_RECOVERED
+    assert len(UndoLog(tmp_path / "undo").left()) == 1
+
+
+def test_each_helper_has_an_end_of_its_own_on_the_node_of_its_victim() -> None:
+    cluster, fault, aim = whole_cluster(), FAULTS["network-latency"], Aim(1, fault="network-latency", count=2)
+    plan = fault.plan(aim, PLACE, cluster)
+    assert len(list(fault.inject(plan, cluster, lambda: False))) == 2
+    jobs = [obj for (kind, _, _), obj in cluster.objects.items() if kind == "jobs"]
+    assert [job["spec"]["activeDeadlineSeconds"] for job in jobs] == [140, 140]
+    assert {job["spec"]["template"]["spec"]["nodeName"] for job in jobs} == {v.node for v in plan.victims}
+    assert {task["container"] for task in cluster.tasks.values()} == {f"id-{v.name}" for v in plan.victims}
+    assert {task["seconds"] for task in cluster.tasks.values()} == {80.0}
+
+
+@pytest.mark.parametrize("field", ["hostNetwork", "podIP"])
+def test_a_network_that_is_not_the_pods_own_is_left_alone(field: str) -> None:
+    cluster = whole_cluster()
+    pod = cluster.objects["pods", "shop", "web-1"]
+    pod["spec"] |= {"hostNetwork": True} if field == "hostNetwork" else {}
+    pod["status"]["podIP"] = "fd00::1" if field == "podIP" else "10.0.0.1"
+    assert FAULTS["network-loss"].unfit(cluster, PLACE)
+
+
+def test_without_a_limit_no_memory_is_taken() -> None:
+    cluster = whole_cluster()
+    cluster.objects["pods", "shop", "web-1"]["spec"]["containers"][0]["resources"] = {}
+    assert "no memory limit" in FAULTS["memory-pressure"].unfit(cluster, PLACE)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"spec": {"maxReplicas": 4}}, "at its most"),
+        ({"spec": {"metrics": []}}, "no HPA that goes by the CPU"),
+        ({"spec": {"scaleTargetRef": {"name": "another"}}}, "no HPA that goes by the CPU"),
+        ({"status": {"conditions": [{"type": "ScalingActive", "status": "False", "message": "no metrics"}]}}, "no met"),
+    ],
+)
+def test_an_hpa_that_would_not_scale_is_not_loaded(change: dict[str, Any], why: str) -> None:
+    cluster = whole_cluster()
+    hpa = cluster.objects["horizontalpodautoscalers", "shop", "shop"]
+    for part, fields in change.items():
+        hpa[part] |= fields
+    assert why in FAULTS["hpa-load"].unfit(cluster, PLACE)
+
+
+@pytest.mark.parametrize(("times", "cpus"), [(2.0, 0.28), (20.0, 0.8)])
+def test_the_load_for_an_hpa_stays_below_the_limit_of_the_pods(times: float, cpus: float) -> None:
+    cluster, fault = whole_cluster(), FAULTS["hpa-load"]
+    plan = fault.plan(Aim(1, fault="hpa-load", options={"times": times}), PLACE, cluster)
+    list(fault.inject(plan, cluster, lambda: False))
+    assert {task["cpus"] for task in cluster.tasks.values()} == {cpus}  # 70 % of 200 m, of at most 1
+
+
+def helpers_in(cluster: FakeCluster) -> list[Any]:
+    return [key for key in cluster.objects if key[1] == "helpers"]
 
 
 def test_faults_at_once_are_one_run_and_undone_together(tmp_path: Path) -> None:

@@ -86,7 +86,14 @@ def test_build_makes_each_image_once(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "lab")
     archives = images.build(layout, tools)
     names = {name for archive in archives for image in manifest(archive) for name in image["RepoTags"]}
-    assert names == {images.PAUSE, images.BACKEND, images.CONTROLLER, images.COREDNS, images.METRICS_SERVER}
+    assert names == {
+        images.PAUSE,
+        images.BACKEND,
+        images.CONTROLLER,
+        images.COREDNS,
+        images.METRICS_SERVER,
+        images.PYTHON,
+    }
     stamps = [archive.stat().st_mtime_ns for archive in archives]
     tools["coredns"].write_bytes(b"#!changed")
     again = images.build(layout, tools)
@@ -96,7 +103,7 @@ def test_build_makes_each_image_once(tmp_path: Path) -> None:
 
 def test_the_interpreter_runs_from_its_layers(tmp_path: Path) -> None:
     """Unpacked elsewhere, with only its own libraries: it imports what the stand-ins do."""
-    _, controller = images.python_images()
+    _, controller, _ = images.python_images()
     for layer in controller.layers:
         _unpack(layer, tmp_path)
     inside = {
