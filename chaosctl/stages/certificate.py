@@ -21,13 +21,15 @@ def of_domain(context: Context, aws: Aws) -> Certificate | None:
 
 
 def expected(context: Context, aws: Aws) -> str:
-    """The ARN that `app` will use, or LATER when it is not there yet; empty without TLS. Changes nothing."""
+    """The ARN that `app` will use, or LATER when it is not there yet; empty without TLS."""
     wanted = context.settings.tls
     if not wanted.on:
         return ""
     if wanted.certificate_arn:
         return wanted.certificate_arn
-    found = of_domain(context, aws) if wanted.domain else None
+    if not wanted.domain:
+        return context.target.certificate() or LATER
+    found = of_domain(context, aws)
     return found.arn if found else LATER
 
 

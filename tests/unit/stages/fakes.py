@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from chaosctl.adapters.kube import Kube, Object, Resource
+from chaosctl.adapters.kube import PODS, Kube, Object, Resource
+from chaosctl.adapters.pod import Pod
 
 KINDS = {
     "Deployment": Resource("apps", "v1", "deployments"),
@@ -36,6 +37,9 @@ class FakeKube(Kube):
             for path, o in self.objects.items()
             if f"/{resource.plural}/" in path and namespace in (None, o["metadata"].get("namespace"))
         ]
+
+    def pods(self, namespace: str, labels: str = "") -> Any:
+        return [Pod.of(obj) for obj in self.list(PODS, namespace, labels=labels)]
 
     def resource_of(self, manifest: Object) -> Resource:
         return KINDS[manifest["kind"]]

@@ -82,7 +82,8 @@ def test_one_that_is_not_issued_is_told_with_what_acm_waits_for(aws: Aws, tmp_pa
 
 
 def test_the_targets_own_is_used_when_nothing_is_named(aws: Aws, tmp_path: Path) -> None:
-    assert certificate.require(context(tmp_path, own="arn:own", enabled=True), aws) == "arn:own"
+    own = context(tmp_path, own="arn:own", enabled=True)
+    assert certificate.require(own, aws) == certificate.expected(own, aws) == "arn:own"
     with pytest.raises(PreconditionFailed, match="no certificate"):
         certificate.require(context(tmp_path, enabled=True), aws)
 
