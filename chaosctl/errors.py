@@ -91,6 +91,10 @@ class Unreachable(ChaosctlError):
     status = ExitStatus.UNREACHABLE
 
 
+class WebhookSilent(Unreachable):
+    """The API server could not ask an admission webhook; nobody has said no. `why` names it, as the API server does."""
+
+
 class CheckFailed(ChaosctlError):
     """It serves, but not correctly or not quickly enough."""
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from chaosctl.adapters.kube import WEBHOOK_SILENT, webhook_silent
 from chaosctl.errors import ChaosctlError, PreconditionFailed, StageFailed, Unreachable, UsageProblem
 from chaosctl.target import ChartSource
 
@@ -32,7 +33,7 @@ UNREACHABLE = ("cluster unreachable", "connection refused", "no such host", "i/o
 
 @dataclass(frozen=True)
 class Release:
-    """A Helm release's latest revision. `manifest` and `hooks` are what it rendered; keep them out of logs."""
+    """One revision of a Helm release. `manifest` and `hooks` are what it rendered; keep them out of logs."""
 
     name: str
     namespace: str
@@ -83,10 +84,11 @@ class Helm:
         except errors.Error as error:
             raise _translated(error, what) from error
 
-    def release(self, name: str, namespace: str) -> Release | None:
-        """The latest revision, or None when it is not installed."""
+    def release(self, name: str, namespace: str, revision: int | None = None) -> Release | None:
+        """The latest revision, or that one; None when there is none."""
+        call = self._command.status(name, namespace=namespace, revision=revision)
         try:
-            answer = self._run(f"status of {name}", self._command.status(name, namespace=namespace))
+            answer = self._run(f"status of {name}", call)
         except ReleaseMissing:
             return None
         return _release(answer)
@@ -125,13 +127,21 @@ class Helm:
         )
         return _release(self._run(f"installing {name}", call))
 
-    def recover(self, stuck: Release) -> str:
-        """Clear an interrupted operation away; says what was done: `uninstalled` or `rolled back`."""
-        if stuck.status == "uninstalling" or not (good := self._last_good(stuck)):
+    def rollback(self, name: str, namespace: str, revision: int) -> None:
+        """Make a new revision with the content of an earlier one. Does not wait for readiness."""
+        command = ["rollback", name, str(revision), "--namespace", namespace, "--timeout", TIMEOUT]
+        command += ["--server-side=true", "--force-conflicts"]  # as `install`
+        self._run(f"rolling back {name}", self._command.run(command))
+
+    def recover(self, stuck: Release, good: int | None = None) -> str:
+        """Clear an interrupted operation away; says what was done: `uninstalled` or `rolled back`.
+
+        `good` is the revision to go back to, when the caller knows one; else the last that helm calls good.
+        """
+        if stuck.status == "uninstalling" or not (good := good or self._last_good(stuck)):
             self.uninstall(stuck.name, stuck.namespace)
             return "uninstalled"
-        call = self._command.rollback(stuck.name, good, namespace=stuck.namespace)
-        self._run(f"rolling back {stuck.name}", call)
+        self.rollback(stuck.name, stuck.namespace, good)
         return "rolled back"
 
     def _last_good(self, stuck: Release) -> int | None:
@@ -231,6 +241,8 @@ def _translated(error: Any, what: str) -> ChaosctlError:
     why = f"{what}: {told[-2000:]}"
     if isinstance(error, errors.ReleaseNotFoundError):
         return ReleaseMissing("there is no such Helm release", code="HELM-NO-RELEASE", why=why)
+    if WEBHOOK_SILENT in told:  # before what it says about the connection, which is the webhook's
+        return webhook_silent(why)
     if isinstance(error, errors.ConnectionError) or any(sign in told for sign in UNREACHABLE):
         return Unreachable(
             "helm cannot reach the Kubernetes API",

@@ -20,7 +20,7 @@ from urllib.request import getproxies
 import yaml
 
 from chaosctl.adapters.pod import Pod
-from chaosctl.errors import ChaosctlError, PreconditionFailed, StageFailed, Unreachable
+from chaosctl.errors import ChaosctlError, PreconditionFailed, StageFailed, Unreachable, WebhookSilent
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -30,6 +30,7 @@ MANAGER = "chaosctl"  # field manager of what is applied
 PAGE = 500  # objects per list request
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
 WATCH_SECONDS = 240  # the server ends a watch after this time; it is then begun again
+WEBHOOK_SILENT = "failed calling webhook"  # in the message of a 500; a webhook that says no is another one
 
 
 class NotFound(StageFailed):
@@ -67,6 +68,7 @@ class Resource:
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 NODES = Resource("", "v1", "nodes", namespaced=False)
 PODS = Resource("", "v1", "pods")
+SECRETS = Resource("", "v1", "secrets")
 EVENTS = Resource("", "v1", "events")
 SERVICES = Resource("", "v1", "services")
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
@@ -423,8 +425,20 @@ def _refusal(status: int, body: bytes, request: str) -> ChaosctlError:
         return Unreachable(
             "the Kubernetes API is not ready to serve", code="KUBE-NOT-READY", why=why, remedy="run it again"
         )
+    if WEBHOOK_SILENT in message:
+        return webhook_silent(why)
     return StageFailed(
         "the Kubernetes API refused a request", code="KUBE-REFUSED", why=why, remedy="correct what it names"
+    )
+
+
+def webhook_silent(why: str) -> WebhookSilent:
+    """The error for a request that ended at a webhook which does not answer; `why` as the API server tells it."""
+    return WebhookSilent(
+        "an admission webhook does not answer",
+        code="WEBHOOK-SILENT",
+        why=why,
+        remedy="run `chaosctl controller`, then see with `kubectl get endpointslices -A` whether its pods serve",
     )
 
 

@@ -88,10 +88,15 @@ def _blocks(seen: Status, run: Run | None, *, free: bool) -> list[str | Table]:
     about = f"Target {seen.target}, environment {seen.environment}, region {seen.region}, chaosctl {seen.chaosctl}"
     blocks: list[str | Table] = [_verdict(seen), about + _address(seen)]
     blocks += [table for table in _tables(seen) if table.rows]
-    blocks.append("\n".join(filter(None, [_alarms(seen), _certificates(seen), _chaos(run), _spent(seen, free=free)])))
+    remarks = [_upgrade(seen), _alarms(seen), _certificates(seen), _chaos(run), _spent(seen, free=free)]
+    blocks.append("\n".join(filter(None, remarks)))
     if seen.problems:
         blocks.append("Could not be asked:\n" + "\n".join(f"  {p}" for p in seen.problems))
     return blocks
+
+
+def _upgrade(seen: Status) -> str:
+    return f"Of the app, {seen.rolled_back}" if seen.rolled_back else ""
 
 
 def _verdict(seen: Status) -> str:

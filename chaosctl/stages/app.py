@@ -20,7 +20,8 @@ from chaosctl.stages import certificate, controller, entrance, naming
 from chaosctl.stages.access import Access
 from chaosctl.stages.controller import tags
 from chaosctl.stages.readiness import Outlook, last_events, restart, selector_of, wait_for_rollout
-from chaosctl.stages.release import converge
+from chaosctl.stages.release import Installed, converge
+from chaosctl.stages.rollback import Revisions
 from chaosctl.stages.stage import Context, StageResult
 from chaosctl.waiting import TimedOut, wait_until
 
@@ -43,23 +44,21 @@ class App:
         return "install the app, until every pod is ready and every target healthy"
 
     def run(self, context: Context) -> StageResult:
-        """Namespace, release, readiness gates, pods and targets: in that order."""
+        """Namespace, release, readiness gates, pods and targets: in that order. What fails after another revision
+        has served is rolled back to that (ROLLED-BACK)."""
         access, settings = Access(context), context.settings
         kube, namespace, release = access.kube, settings.namespace, settings.release
         arn = certificate.require(context, access.aws)
         kube.apply(_namespace(namespace))
         before = entrance.host_of(kube.get(INGRESSES, release, namespace))
-        chart = context.target.charts[release]
-        installed = converge(access.helm, kube, release, namespace, chart, values(context, arn), context.emit)
-        possible = _Possible(access, settings.cluster_name)
-        _wait_for_binding(kube, context, possible)
-        _scale_to_minimum(kube, namespace, release)
-        regated = _require_gates(kube, context, possible, first=installed.first)
         reachable = _Reachable(access, namespace, release)
-        timeout = settings.app.timeout_seconds
-        pods = wait_for_rollout(
-            kube, namespace, release, timeout=timeout, emit=context.emit, also=reachable, meanwhile=possible
-        )
+        revisions = Revisions(access.helm, kube, namespace, release, reachable, context.emit)
+        revisions.look()
+        try:
+            installed, regated, pods = _deploy(access, context, values(context, arn), revisions.served(), reachable)
+        except StageFailed as error:
+            raise revisions.roll_back(error) from error.__cause__
+        revisions.serves(installed.release.revision)
         url = entrance.require_url(kube, namespace, release)
         named = _named(access, context, before)
         return StageResult(
@@ -67,6 +66,35 @@ class App:
             f"{len(pods)} pods ready, {len(pods)} targets healthy: {url}",
             {"release": release, "revision": installed.release.revision, "pods": len(pods), "url": url},
         )
+
+
+def _deploy(
+    access: Access,
+    context: Context,
+    wanted: Mapping[str, Any],
+    served: int | None,
+    reachable: Callable[[list[Pod]], str],
+) -> tuple[Installed, bool, list[Pod]]:
+    """What was installed, whether pods had to be replaced for their gate, and the pods that users reach."""
+    kube, settings, emit = access.kube, context.settings, context.emit
+    namespace, release = settings.namespace, settings.release
+    chart = context.target.charts[release]
+    installed = converge(access.helm, kube, release, namespace, chart, wanted, emit, good=served)
+    deadline = time.monotonic() + settings.app.timeout_seconds
+    possible = _Possible(access, settings.cluster_name)
+    _wait_for_binding(kube, context, possible)
+    _scale_to_minimum(kube, namespace, release)
+    regated = _require_gates(kube, context, possible, first=served is None)
+    pods = wait_for_rollout(
+        kube,
+        namespace,
+        release,
+        timeout=max(1.0, deadline - time.monotonic()),
+        emit=emit,
+        also=reachable,
+        meanwhile=possible,
+    )
+    return installed, regated, pods
 
 
 def chart_values(settings: Settings, *values: Path) -> tuple[Path | Mapping[str, Any], ...]:

@@ -28,6 +28,8 @@ QUOTA = "quota"
 CREDENTIALS = "expired credentials"
 
 RETRIES_SECONDS = 12.0  # after this a pull has been tried twice, a scheduler has looked again, a controller as well
+FAILOVER_SECONDS = 90.0  # after this a node that died counts as lost, and nobody asks the webhook's replica on it
+NOBODY = re.compile(r'no endpoints available|service "[^"]+" not found')  # no other replica that could be asked
 LOOP_RESTARTS = 2  # so often a container must have been restarted to be looping
 IMAGE_TROUBLE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
 AWS_EVENTS = ("Ingress", "TargetGroupBinding", "Service")  # kinds about which the load balancer controller speaks
@@ -111,7 +113,8 @@ def _gave_up(deployment: Object | None) -> bool:
 
 def webhook_down(evidence: Evidence) -> Iterator[Cause]:
     """The API server cannot ask a webhook, so that nothing is created."""
-    told = [(_about(e), _line(e), e.get("message", "")) for e in _latest(evidence.events)]
+    failed = [e for e in _latest(evidence.events) if not _made_since(evidence, e)]
+    told = [(_about(e), _line(e), e.get("message", "")) for e in failed]
     for subject, event, text in [*told, *(("the request", "", error) for error in evidence.errors)]:
         if called := re.search(r'failed calling webhook "([^"]+)"', text):
             service = re.search(r"https://([^./]+)\.([^./]+)\.svc", text)
@@ -122,9 +125,19 @@ def webhook_down(evidence: Evidence) -> Iterator[Cause]:
                 f"does not answer, so that {subject} cannot be made: {_end(text)}",
                 "run `chaosctl controller`, then see with `kubectl get endpointslices -A` whether its pods serve",
                 event,
-                RETRIES_SECONDS,
+                RETRIES_SECONDS if NOBODY.search(text) else FAILOVER_SECONDS,
             )
             return
+
+
+def _made_since(evidence: Evidence, failed: Object) -> bool:
+    """Whether what could not be made then was made later, by the same object."""
+    return any(
+        e.get("reason") == "SuccessfulCreate"
+        and e["involvedObject"].get("uid") == failed["involvedObject"].get("uid")
+        and when(e) >= when(failed)
+        for e in evidence.events
+    )
 
 
 def aws_refuses(evidence: Evidence) -> Iterator[Cause]:

@@ -14,7 +14,7 @@ from chaosctl import config
 from chaosctl.adapters import acm, dns, inventory, terraform_lock
 from chaosctl.adapters.acm import Certificate
 from chaosctl.adapters.aws import Aws, AwsRefused, Caller
-from chaosctl.adapters.kube import Resource
+from chaosctl.adapters.kube import SECRETS
 from chaosctl.config import Settings, TlsSettings
 from chaosctl.errors import ChaosctlError
 from chaosctl.events import ignore
@@ -22,6 +22,7 @@ from chaosctl.findings import Finding, Level, ok, problem, unknown, warning
 from chaosctl.stages import certificate
 from chaosctl.stages.access import Access
 from chaosctl.stages.infra import MAIN, STATE_KEY, deployment
+from chaosctl.stages.rollback import last_rollback
 from chaosctl.stages.stage import Context
 from chaosctl.toolbox import Toolbox
 from chaosctl.toolbox.toolbox import ToolReport
@@ -31,7 +32,6 @@ SUPPORT_ENDS = {"1.34": date(2026, 12, 2), "1.35": date(2027, 3, 27), "1.36": da
 SUPPORT_WARNING = timedelta(days=60)
 EXPIRY_WARNING = timedelta(hours=1)  # a first `up` takes half of that
 MANAGED_BY_STAGES = ("terraform", "helm", "kubectl")  # what the stages run, whatever the target
-SECRETS = Resource("", "v1", "secrets")
 STUCK = "owner=helm,status in (pending-install,pending-upgrade,pending-rollback,uninstalling)"
 SHOWN = 5  # things that one line names; of the rest the number
 
@@ -353,11 +353,14 @@ def judge_lock(lock: terraform_lock.LockInfo | None, context: Context) -> Findin
 
 
 def releases(case: Case) -> Iterator[Finding]:
-    """No Helm release is stuck half way."""
+    """No Helm release is stuck half way, and the last upgrade of the app did not have to be undone."""
     if case.cluster is None or not case.cluster.get("endpoint"):
         return
-    stuck = case.access.kube.list(SECRETS, labels=STUCK)
-    if not stuck:
+    kube, settings = case.access.kube, case.settings
+    stuck, undone = kube.list(SECRETS, labels=STUCK), last_rollback(kube, settings.namespace, settings.release)
+    if undone:
+        yield warning(f"{settings.namespace}/{settings.release}: {undone}", "correct it, then run `chaosctl up`")
+    if not stuck and not undone:
         yield ok("none is stuck")
     for secret in stuck:
         meta = secret["metadata"]

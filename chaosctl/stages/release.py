@@ -2,51 +2,112 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from chaosctl.adapters.helm import Helm, Release
 from chaosctl.adapters.kube import Kube, Object
-from chaosctl.errors import StageFailed
+from chaosctl.errors import StageFailed, WebhookSilent
 from chaosctl.events import Emit, Step, Warned
+from chaosctl.stages.diagnosis import Evidence, causes
 from chaosctl.target import ChartSource
-from chaosctl.waiting import heartbeat
+from chaosctl.waiting import heartbeat, wait_until
 
 HELM_MANAGER = "helm"  # field manager under which Helm 4 applies
 
 
 @dataclass(frozen=True)
 class Installed:
-    """What `converge` found or did. `first` is True when nothing was installed before."""
+    """What `converge` found or did."""
 
     release: Release
     changed: bool
-    first: bool
 
 
 def converge(
-    helm: Helm, kube: Kube, name: str, namespace: str, chart: ChartSource, values: Mapping[str, Any], emit: Emit
+    helm: Helm,
+    kube: Kube,
+    name: str,
+    namespace: str,
+    chart: ChartSource,
+    values: Mapping[str, Any],
+    emit: Emit,
+    *,
+    good: int | None = None,
 ) -> Installed:
-    """Install or upgrade the release unless it is exactly what it would become; a stuck one is freed first."""
-    current = _freed(helm, helm.release(name, namespace), emit)
+    """Install or upgrade the release unless it is exactly what it would become; a stuck one is freed first.
+
+    `good` is the revision that a stuck one goes back to, when one is known to have served.
+    A webhook that does not answer is waited for: for a minute after a node has died, the API server still asks the
+    replica that was on it. Raises WebhookSilent when it stays silent.
+    """
+
+    silent = _Silence()
+
+    def attempt() -> tuple[Installed | None, str]:
+        try:
+            current = _freed(helm, helm.release(name, namespace), good, emit)
+            return _converged(helm, kube, current, name, namespace, chart, values, emit), ""
+        except WebhookSilent as error:
+            silent.bear(error)
+            return None, error.why
+
+    return wait_until(attempt, "the webhook to answer", timeout=math.inf, emit=emit, interval=1)
+
+
+def _converged(
+    helm: Helm,
+    kube: Kube,
+    current: Release | None,
+    name: str,
+    namespace: str,
+    chart: ChartSource,
+    values: Mapping[str, Any],
+    emit: Emit,
+) -> Installed:
     if current and current.status == "deployed":
         with heartbeat(f"helm to render {name}", emit):
             wanted = helm.preview(name, namespace, chart, values)
-        if reason := _difference(kube, current, wanted):
-            emit(Step(f"upgrading {name}: {reason}"))
-        else:
-            return Installed(current, changed=False, first=False)
+        with heartbeat(f"the cluster to compare {name}", emit):
+            reason = _difference(kube, current, wanted)
+        if not reason:
+            return Installed(current, changed=False)
+        emit(Step(f"upgrading {name}: {reason}"))
     else:
         emit(Step(f"installing {name}"))
     with heartbeat(f"helm to install {name}", emit):
-        return Installed(helm.install(name, namespace, chart, values), changed=True, first=current is None)
+        return Installed(helm.install(name, namespace, chart, values), changed=True)
 
 
-def _freed(helm: Helm, current: Release | None, emit: Emit) -> Release | None:
+class _Silence:
+    """How long webhooks have not answered."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    def bear(self, error: WebhookSilent) -> None:
+        """Do nothing while it may end by itself; raises the error, with the webhook's name, once it will not."""
+        cause = next(iter(causes(Evidence(errors=[error.why]))), None)
+        lasted = time.monotonic() - self._since
+        if cause is None:
+            raise error
+        if lasted < (cause.hopeless_after or 0):
+            return
+        raise WebhookSilent(
+            f"the {cause.object} has not answered for {lasted:.0f} s",
+            code=error.code,
+            why=error.why,
+            remedy=error.remedy,
+        ) from error
+
+
+def _freed(helm: Helm, current: Release | None, good: int | None, emit: Emit) -> Release | None:
     if current is None or not current.stuck:
         return current
-    done = helm.recover(current)
+    done = helm.recover(current, good)
     emit(Warned(f"an earlier run was interrupted and left the release {current.name} {current.status}: {done}"))
     return helm.release(current.name, current.namespace)
 

@@ -31,6 +31,7 @@ from chaosctl.stages.destroy import remains
 from chaosctl.stages.inquiry import Outcome, ask
 from chaosctl.stages.kubeconfig import entry_name
 from chaosctl.stages.readiness import rolled_out
+from chaosctl.stages.rollback import RolledBack, last_rollback
 from chaosctl.stages.stage import Context
 
 ZONE = "topology.kubernetes.io/zone"
@@ -97,6 +98,7 @@ class Spent:
 class Status:
     """All of it. `remains` is what AWS holds when there is no cluster; `problems` is what could not be asked.
 
+    `rolled_back` is what became of the last upgrade of the app, when it failed.
     `stages` says of each stage of `up` whether what it makes is there: done, incomplete, missing or unknown.
     """
 
@@ -116,6 +118,7 @@ class Status:
     certificates: tuple[Certificate, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     spent: Spent | None = None
+    rolled_back: RolledBack | None = None
     remains: tuple[Leftover, ...] = ()
     problems: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -172,6 +175,7 @@ class _Page:
             "nodes": self._nodes,
             "controller": self._controller,
             **of_app,
+            "last upgrade": self._last_upgrade,
             "targets": self._targets,
             "certificates": self._certificates,
             "alarms": self._alarms,
@@ -207,6 +211,7 @@ class _Page:
             certificates=told("certificates", ()),
             alarms=told("alarms", ()),
             spent=self._spent(cluster, len(nodes)) if cluster else None,
+            rolled_back=told("last upgrade", None),
             remains=left,
             problems=_problems(outcomes, without_cluster=gone),
             seconds=round(seconds, 2),
@@ -227,6 +232,9 @@ class _Page:
         settings = self._settings
         found = self._access.kube.list(DEPLOYMENTS, settings.namespace, labels=settings.app_selector)
         return tuple(_workload(d) for d in found)
+
+    def _last_upgrade(self) -> RolledBack | None:
+        return last_rollback(self._access.kube, self._settings.namespace, self._settings.release)
 
     def _pods(self) -> tuple[PodLine, ...]:
         return tuple(

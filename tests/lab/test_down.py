@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.lab.interruption import Point, end_at
@@ -27,13 +26,6 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     yield user
     user.chaosctl("lab", "stop", "--yes", status=None)
     assert Snapshot.take() - before == [], "the machine is not as clean as before"
-
-
-def client(user: User, service: str) -> Any:
-    lines = user.chaosctl("lab", "env").stdout.splitlines()
-    env = dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export "))
-    make: Any = boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"])
-    return make.client(service, endpoint_url=env["AWS_ENDPOINT_URL"])
 
 
 def apply(user: User, *objects: dict[str, Any]) -> None:
@@ -74,7 +66,7 @@ def seed(user: User) -> None:
         ingress("second", "stuck", service="there", finalizers=("example.com/nobody-serves-it",)),
         strict_budget("chaotic-backend"),
     )
-    ec2, eks = client(user, "ec2"), client(user, "eks")
+    ec2, eks = user.aws("ec2"), user.aws("eks")
     subnet = ec2.describe_subnets(Filters=[{"Name": "tag:kubernetes.io/role/internal-elb", "Values": ["1"]}])
     ec2.create_network_interface(SubnetId=subnet["Subnets"][0]["SubnetId"], Description="left available")
     eks.update_cluster_config(name=CLUSTER, deletionProtection=True)

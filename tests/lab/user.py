@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 from tests.unit.cli.json_schema import mistakes
 
 UP_TIMEOUT = 20 * 60  # seconds; the first run on a machine builds the tools
@@ -79,6 +81,13 @@ class User:
 
     def kubectl(self, *words: str, status: int = 0) -> str:
         return self.run(self.tools["kubectl"], "--context", "chaotic-backend-cluster", *words, status=status).stdout
+
+    def aws(self, service: str) -> Any:
+        """A boto3 client of the lab's AWS, with the credentials that `chaosctl lab env` shows."""
+        lines = self.chaosctl("lab", "env").stdout.splitlines()
+        env = dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export "))
+        make: Any = boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"])
+        return make.client(service, endpoint_url=env["AWS_ENDPOINT_URL"])
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start chaosctl and return at once."""

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from chaosctl.adapters.helm import Helm, Release, merged
-from chaosctl.errors import ChaosctlError, PreconditionFailed, StageFailed, Unreachable, UsageProblem
+from chaosctl.errors import (
+    ChaosctlError,
+    PreconditionFailed,
+    StageFailed,
+    Unreachable,
+    UsageProblem,
+    WebhookSilent,
+)
 from chaosctl.target import ChartSource
 
 CHART = ChartSource("/charts/web")
@@ -109,6 +116,7 @@ def test_a_preview_is_rendered_by_the_server_and_survives_noise(helm: FakeHelm) 
         ("Error: values don't meet the specifications of the schema(s)", UsageProblem, "VALUES-INVALID"),
         ("Error: execution error at (web/x.yaml:1:1): no", UsageProblem, "VALUES-INVALID"),
         ("Error: something else", StageFailed, "HELM-FAILED"),
+        ('Error: failed calling webhook "v": connect: connection refused', WebhookSilent, "WEBHOOK-SILENT"),
     ],
 )
 def test_errors_are_translated(helm: FakeHelm, said: str, error: type[ChaosctlError], code: str) -> None:
@@ -135,6 +143,11 @@ def test_a_stuck_upgrade_is_rolled_back_to_the_last_good_revision(helm: FakeHelm
     helm.says(0, json.dumps([{"revision": r, "status": s} for r, s in history]))
     assert helm.client().recover(release(status="pending-upgrade", revision=4)) == "rolled back"
     assert helm.calls[-1].startswith("rollback web 2")
+
+
+def test_the_caller_may_know_better_what_was_good(helm: FakeHelm) -> None:
+    assert helm.client().recover(release(status="pending-rollback", revision=6), good=4) == "rolled back"
+    assert helm.calls[-1].startswith("rollback web 4")
 
 
 def test_a_token_is_prepared_before_each_command(helm: FakeHelm) -> None:

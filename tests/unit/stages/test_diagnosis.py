@@ -163,3 +163,28 @@ def test_a_budget_that_leaves_room_is_no_fault_unless_it_refused() -> None:
 
 def test_nothing_wrong() -> None:
     assert causes(Evidence()) == []
+
+
+def hooked(text: str, *later: dict[str, Any]) -> Evidence:
+    subject = {"kind": "ReplicaSet", "namespace": "shop", "name": "web-1", "uid": "u"}
+    failed = {"involvedObject": subject, "reason": "FailedCreate", "lastTimestamp": "2026-11-23T10:00:00Z"}
+    made = [{"metadata": {}, "involvedObject": subject, **event} for event in later]
+    return Evidence(
+        events=[{**failed, "metadata": {}, "message": f'failed calling webhook "m.k8s.aws": {text}'}, *made]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("no endpoints available for service", diagnosis.RETRIES_SECONDS),
+        ("context deadline exceeded", diagnosis.FAILOVER_SECONDS),
+    ],
+)
+def test_a_webhook_whose_node_died_gets_the_time_to_fail_over(text: str, seconds: float) -> None:
+    assert first(hooked(text)).hopeless_after == seconds
+
+
+def test_a_webhook_that_answers_again_is_no_fault() -> None:
+    made = {"reason": "SuccessfulCreate", "lastTimestamp": "2026-11-23T10:00:07Z", "message": "Created pod: web-1-x"}
+    assert causes(hooked("context deadline exceeded", made)) == []
