@@ -13,6 +13,7 @@ from typing import Any
 from chaosctl.adapters import elb
 from chaosctl.adapters.aws import Aws, AwsRefused
 
+ENVIRONMENT_TAG = "chaosctl:environment"
 GONE_STATES = {"deleted", "deleting", "terminated", "shutting-down"}
 IGNORED_TAGGED = (":kms:", ":secretsmanager:")  # deleted with a waiting period: their tags stay that long
 
@@ -54,6 +55,25 @@ def vpc_of(aws: Aws, deployment: Deployment) -> str:
 def by_tags(deployment: Deployment) -> list[dict[str, Any]]:
     """A filter of EC2 for the tags of a deployment."""
     return [{"Name": f"tag:{key}", "Values": [value]} for key, value in deployment.tags.items()]
+
+
+def environments(aws: Aws) -> set[str]:
+    """Names of all environments that something is deployed in: roles are in no region, a VPC is among the first."""
+    found = [role_tags(aws, role["RoleName"]) for role in aws.pages("iam", "list_roles", "Roles")]
+    vpcs = aws.pages("ec2", "describe_vpcs", "Vpcs", Filters=[{"Name": "tag-key", "Values": [ENVIRONMENT_TAG]}])
+    found += [{tag["Key"]: tag["Value"] for tag in vpc["Tags"]} for vpc in vpcs]
+    return {tags[ENVIRONMENT_TAG] for tags in found if ENVIRONMENT_TAG in tags}
+
+
+def role_tags(aws: Aws, name: str) -> dict[str, str]:
+    """Tags of a role; none when it has just gone."""
+    try:
+        listed = aws.call("iam", "list_role_tags", RoleName=name)["Tags"]
+    except AwsRefused as error:
+        if error.not_found:
+            return {}
+        raise
+    return {tag["Key"]: tag["Value"] for tag in listed}
 
 
 def is_ours(tags: Mapping[str, str], deployment: Deployment) -> bool:
@@ -170,12 +190,10 @@ def _logs(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
 
 def roles(aws: Aws, deployment: Deployment) -> Iterator[Mapping[str, Any]]:
     """Roles with our tags; only those whose name could be ours are asked for them."""
-    wanted = [{"Key": k, "Value": v} for k, v in deployment.tags.items()]
     for role in aws.pages("iam", "list_roles", "Roles"):
-        if deployment.cluster[:20] in role["RoleName"]:
-            tags = aws.call("iam", "list_role_tags", RoleName=role["RoleName"])["Tags"]
-            if all(tag in tags for tag in wanted):
-                yield role
+        ours = deployment.cluster[:20] in role["RoleName"]
+        if ours and is_ours(role_tags(aws, role["RoleName"]), deployment):
+            yield role
 
 
 def _identity(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:

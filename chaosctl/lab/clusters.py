@@ -125,5 +125,5 @@ class Clusters:
         """Subnets may be added to a VPC whose cluster exists."""
         for vpc in self._store.vpcs():
             if self._networks.get(vpc.id, vpc) != vpc:
-                network.ensure_vpc(self._layout, vpc, [c.address for c in clusters if c.vpc_id == vpc.id])
+                network.ensure_vpc(self._layout, vpc, [c.address for c in clusters if c.vpc_id == vpc.id and c.subnets])
                 self._networks[vpc.id] = vpc

@@ -43,7 +43,7 @@ class Cluster:
     region: str
     version: str  # 1.36
     vpc_id: str
-    subnets: tuple[Subnet, ...]  # where its control plane has its network interfaces
+    subnets: tuple[Subnet, ...]  # where its control plane has its network interfaces; fewer when some are gone
     service_cidr: str
     issuer: str  # https://oidc.eks.REGION.amazonaws.com/id/HEX
     deleting: bool = False

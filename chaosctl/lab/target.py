@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from chaosctl import config
+from chaosctl.adapters import inventory
 from chaosctl.adapters.aws import Aws
 from chaosctl.config import Settings
-from chaosctl.events import Emit, ignore
+from chaosctl.events import Emit, Warned, ignore
 from chaosctl.findings import Check, Finding, ok, problem, warning
 from chaosctl.lab import certificate, cleanup, images, pki, preflight, upstream
 from chaosctl.lab import layout as layouts
@@ -65,7 +66,21 @@ def open_lab(settings: Settings, emit: Emit, *, start: bool, heal: bool = False)
         ca_file=pki.authority_files(lab.layout).certificate,
         checks=checks(settings),
         helper_image=images.PYTHON,
-        release=lab.stop,
+        release=partial(_release, lab, settings),
+    )
+
+
+def _release(lab: Lab, settings: Settings) -> None:
+    """Remove the lab, unless something else is deployed in it."""
+    others = inventory.environments(Aws(_environment(lab, settings.region), settings.region)) - {settings.environment}
+    if not others:
+        lab.stop()
+        return
+    lab.emit(
+        Warned(
+            f"the lab stays: {', '.join(sorted(others))} is deployed in it",
+            "`chaosctl down --environment NAME` removes that, and with the last one the lab",
+        )
     )
 
 

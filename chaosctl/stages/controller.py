@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chaosctl.adapters.follow import Follow
+from chaosctl.adapters.inventory import ENVIRONMENT_TAG
 from chaosctl.adapters.kube import CRDS, ENDPOINT_SLICES, INGRESSES, Kube, Object
 from chaosctl.adapters.pod import Pod
 from chaosctl.config import MirrorSettings
@@ -120,7 +121,7 @@ def _one_per_node(nodes: int) -> dict[str, Any]:
 def tags(context: Context) -> dict[str, str]:
     """Tags on what the controller makes, as Terraform's default_tags: `down` finds leftovers by them."""
     settings = context.settings
-    return {"chaosctl:cluster": settings.cluster_name, "chaosctl:environment": settings.environment}
+    return {"chaosctl:cluster": settings.cluster_name, ENVIRONMENT_TAG: settings.environment}
 
 
 def _apply_crds(kube: Kube, crds: list[Object], context: Context) -> None:

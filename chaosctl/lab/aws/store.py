@@ -188,6 +188,7 @@ def _subnet(subnet: Any) -> Subnet:
 
 def _cluster(backend: LabEKSBackend, cluster: LabCluster) -> Cluster:
     network = cluster.resources_vpc_config
+    known = {subnet.id: subnet for subnet in backend.ec2.describe_subnets()}
     return Cluster(
         name=cluster.name,
         hex_id=cluster.hex_id,
@@ -195,7 +196,7 @@ def _cluster(backend: LabEKSBackend, cluster: LabCluster) -> Cluster:
         region=backend.region_name,
         version=cluster.version,
         vpc_id=network["vpcId"],
-        subnets=tuple(_subnet(backend.ec2.get_subnet(subnet)) for subnet in network["subnetIds"]),
+        subnets=tuple(_subnet(known[subnet]) for subnet in network["subnetIds"] if subnet in known),
         service_cidr=cluster.kubernetes_network_config["serviceIpv4Cidr"],
         issuer=cluster.identity["oidc"]["issuer"],
         deleting=cluster.deleting,

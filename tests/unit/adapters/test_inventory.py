@@ -7,7 +7,7 @@ from moto import mock_aws
 
 from chaosctl.adapters import elb
 from chaosctl.adapters.aws import Aws
-from chaosctl.adapters.inventory import Deployment, leftovers, vpc_of
+from chaosctl.adapters.inventory import Deployment, environments, leftovers, vpc_of
 
 TAGS = {"chaosctl:cluster": "shop", "chaosctl:environment": "test"}
 OURS = [{"Key": k, "Value": v} for k, v in TAGS.items()]
@@ -88,3 +88,12 @@ def test_a_certificate_is_left(aws: Aws) -> None:
     arn = aws.call("acm", "request_certificate", DomainName="a.io", ValidationMethod="DNS", Tags=OURS)["CertificateArn"]
     (left,) = leftovers(aws, Deployment("shop", TAGS))
     assert (left.kind, left.id, left.ours) == ("certificate", arn, True)
+
+
+def test_environments_are_found_wherever_something_of_them_is(aws: Aws) -> None:
+    vpc(aws)
+    vpc(aws, ours=False)
+    staging = [{"Key": "chaosctl:environment", "Value": "staging"}]
+    aws.call("iam", "create_role", RoleName="stage-node", AssumeRolePolicyDocument="{}", Tags=staging)
+    aws.call("iam", "create_role", RoleName="of-others", AssumeRolePolicyDocument="{}")
+    assert environments(aws) == {"test", "staging"}

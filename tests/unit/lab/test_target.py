@@ -1,4 +1,4 @@
-"""What `doctor` looks at for the lab."""
+"""The lab as a target: what `doctor` looks at, and when `down` removes it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from chaosctl.adapters import inventory
 from chaosctl.config import Settings
+from chaosctl.events import Event, Warned
 from chaosctl.findings import Level
 from chaosctl.lab import cleanup, preflight
 from chaosctl.lab.lab import Lab
 from chaosctl.lab.layout import Layout
-from chaosctl.lab.target import checks, undiverted
+from chaosctl.lab.target import _release, checks, undiverted
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +57,16 @@ def test_the_labs_addresses_are_exempt_from_proxies_beside_the_users_own(tmp_pat
     assert env["NO_PROXY"] == env["no_proxy"]
     assert env["NO_PROXY"].split(",")[0] == "intra.example"
     assert layout.loopback(0) in env["NO_PROXY"].split(",")
+
+
+@pytest.mark.parametrize(("deployed", "stopped"), [({"default"}, 1), (set(), 1), ({"staging"}, 0)])
+def test_the_lab_stays_while_another_environment_is_deployed_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deployed: set[str], stopped: int
+) -> None:
+    stops, said = list[Lab](), list[Event]()
+    monkeypatch.setattr(Lab, "stop", lambda self: stops.append(self))
+    monkeypatch.setattr("chaosctl.lab.target._environment", lambda *_: {})
+    monkeypatch.setattr(inventory, "environments", lambda _: deployed)
+    _release(Lab(Layout(tmp_path), Settings(), said.append), Settings())
+    assert len(stops) == stopped
+    assert ["staging" in e.text for e in said if isinstance(e, Warned)] == [True] * (1 - stopped)
