@@ -90,7 +90,7 @@ def test_up_with_what_served_changes_nothing_and_says_what_happened(user: User) 
 def test_a_run_that_is_killed_in_a_bad_upgrade_leaves_the_way_back(user: User) -> None:
     before = uids(user)
     wanted(user, BAD["image"][0])
-    end_at(user, Point("the bad version is waited for", r"app: .*\d of \d pods", "SIGKILL"), "app")
+    end_at(user, Point("the bad version is waited for", r"waiting for chaotic-backend to be ready", "SIGKILL"), "app")
     with Traffic(user.chaosctl("url").stdout.strip()) as traffic:
         assert "[ROLLED-BACK]" in user.chaosctl("app", status=5).stderr
     assert uids(user) == before
