@@ -16,7 +16,7 @@ from chaosctl.adapters.kube import DEPLOYMENTS, SECRETS, Kube, Object
 from chaosctl.adapters.pod import Pod
 from chaosctl.errors import ChaosctlError, StageFailed
 from chaosctl.events import Emit, Warned
-from chaosctl.stages.readiness import rolled_out, wait_for_rollout
+from chaosctl.stages.readiness import rolled_out, selector_of, wait_for_rollout
 from chaosctl.waiting import heartbeat
 
 SERVED = "chaosctl.dev/served-revision"  # the latest revision of the release that was seen to serve
@@ -67,10 +67,16 @@ class Revisions:
         """Tell what became of the last upgrade, and note what serves now, whoever installed it."""
         if past := last_rollback(self._kube, self._namespace, self._release):
             self._emit(Warned(str(past), "what is wanted now is compared with what serves, and tried if it differs"))
-        deployment = self._deployment()
         revision, status = _latest(self._kube, self._namespace, self._release)
-        if deployment and status == "deployed" and not rolled_out(deployment):
+        if status == "deployed" and revision != self.served() and self._complete():
             self._annotate({SERVED: str(revision)})
+
+    def _complete(self) -> bool:
+        """Whether all that is installed is ready and gets traffic."""
+        deployment = self._deployment()
+        if deployment is None or rolled_out(deployment):
+            return False
+        return not self._reachable(self._kube.ready_pods(self._namespace, selector_of(deployment)))
 
     def served(self) -> int | None:
         """The latest revision that was seen to serve; None before the first."""
