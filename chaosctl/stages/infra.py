@@ -13,12 +13,12 @@ from chaosctl import config
 from chaosctl.adapters import acm, inventory
 from chaosctl.adapters.aws import AwsRefused
 from chaosctl.adapters.inventory import Deployment, Leftover
-from chaosctl.adapters.terraform import Plan, Terraform
+from chaosctl.adapters.terraform import Applied, Plan, Terraform, TerraformFailed
 from chaosctl.adapters.terraform_messages import Changes
 from chaosctl.adapters.terraform_plan import ResourceChange, changes
 from chaosctl.config import Settings
 from chaosctl.errors import PreconditionFailed
-from chaosctl.events import Step
+from chaosctl.events import Emit, Step, Warned
 from chaosctl.stages import adopt, controller
 from chaosctl.stages.stage import Context, StageResult
 from chaosctl.stages.sweep import sweep
@@ -47,13 +47,25 @@ class Infra:
         bucket_made = ensure_state_bucket(context)
         terraform = open_terraform(context)
         taken_over = adopt.orphans(terraform, context.aws, deployment(context), wanted, context.emit)
-        applied = terraform.apply(wanted, taken_over)
+        applied = _apply(terraform, wanted, taken_over, context.emit)
         protected = _protect(context, context.settings.infra.deletion_protection)
         return StageResult(
             changed=bool(applied.changes) or bucket_made or protected,
             summary=f"Terraform: {applied.changes}",
             details={"changes": _counts(applied.changes), "outputs": dict(applied.outputs)},
         )
+
+
+def _apply(terraform: Terraform, wanted: Mapping[str, Any], taken_over: Mapping[str, str], emit: Emit) -> Applied:
+    """Apply. After a run that was killed once more, should it fail: a last request of that one may have come between
+    what Terraform read and what it did (a rule that was there, and is gone)."""
+    try:
+        return terraform.apply(wanted, taken_over)
+    except TerraformFailed as error:
+        if not taken_over:
+            raise
+        emit(Warned(f"after an interrupted run: {error}", "Terraform is run once more"))
+        return terraform.apply(wanted, taken_over)
 
 
 def variables(context: Context) -> dict[str, Any]:

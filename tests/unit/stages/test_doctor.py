@@ -24,6 +24,7 @@ from chaosctl.lab.aws.eks.versions import KUBERNETES
 from chaosctl.stages import doctor, examinations
 from chaosctl.stages.doctor import EXAMINATIONS, Doctor, Examination, examine
 from chaosctl.stages.examinations import Case, address_inside, judge_tools, judge_version
+from chaosctl.stages.rollback import RolledBack
 from chaosctl.stages.stage import Context
 from chaosctl.target import ChartSource, Target
 from chaosctl.toolbox.toolbox import ToolReport
@@ -191,6 +192,15 @@ def test_a_stuck_release(tmp_path: Path) -> None:
     examined.access.kube.put(examinations.SECRETS, secret)  # type: ignore[attr-defined]
     (found,) = examinations.releases(examined)
     assert (found.level, found.what) == (Level.WARNING, "the release shop/app is pending-upgrade")
+
+
+def test_an_upgrade_that_had_to_be_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undone = RolledBack(5, 4, 6, "2026-11-23T20:00:00+00:00", "no such image")
+    monkeypatch.setattr(examinations, "last_rollback", lambda *_: undone)
+    (found,) = examinations.releases(case(tmp_path, CLUSTER))
+    assert found.level is Level.WARNING
+    assert "revision 5 failed" in found.what
+    assert "no such image" in found.what
 
 
 def test_leftovers_without_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

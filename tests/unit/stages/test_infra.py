@@ -12,7 +12,7 @@ from chaosctl import events
 from chaosctl.adapters import acm, existing, inventory
 from chaosctl.adapters.aws import AwsRefused
 from chaosctl.adapters.inventory import Leftover
-from chaosctl.adapters.terraform import Applied, Plan
+from chaosctl.adapters.terraform import Applied, Plan, TerraformFailed
 from chaosctl.adapters.terraform_messages import Changes, PlannedChange
 from chaosctl.config import InfraSettings, Settings
 from chaosctl.errors import PreconditionFailed
@@ -87,6 +87,7 @@ class FakeTerraform:
     backends: list[Mapping[str, str] | None] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     destroyed: int = 0
+    failures: list[TerraformFailed] = field(default_factory=list)  # how the next applies end
 
     def init(self, backend: Mapping[str, str] | None = None) -> None:
         self.backends.append(backend)
@@ -102,6 +103,8 @@ class FakeTerraform:
     def apply(self, variables: Mapping[str, Any], imports: Mapping[str, str] | None = None) -> Applied:
         self.applied.append(variables)
         self.imported.append(imports or {})
+        if self.failures:
+            raise self.failures.pop()
         return Applied(Changes(added=1), {"vpc_id": "vpc-1"})
 
     def plan(self, variables: Mapping[str, Any]) -> Plan:
@@ -263,6 +266,27 @@ def test_what_a_killed_run_made_is_imported(world: World, monkeypatch: pytest.Mo
     infra.Infra().run(world.context)
     assert world.main.imported == [{"aws_vpc.main": "vpc-1"}]
     assert world.main.forgotten == ["aws_vpc.main"]
+
+
+def failure(path: Path) -> TerraformFailed:
+    return TerraformFailed("apply", [], "InvalidPermission.NotFound: the rule does not exist", path)
+
+
+def test_what_a_killed_run_still_had_under_way_costs_one_more_try(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    world.main.settled, world.main.failures = False, [failure(tmp_path)]
+    monkeypatch.setattr(existing, "found", lambda *_: {"aws_vpc.main": "vpc-1"})
+    monkeypatch.setattr(existing, "changing", lambda *_: "")
+    assert infra.Infra().run(world.context).changed
+    assert world.main.imported == [{"aws_vpc.main": "vpc-1"}] * 2
+
+
+def test_an_ordinary_failure_is_told_at_once(world: World, tmp_path: Path) -> None:
+    world.main.failures = [failure(tmp_path)]
+    with pytest.raises(TerraformFailed):
+        infra.Infra().run(world.context)
+    assert len(world.main.imported) == 1
 
 
 def test_what_only_a_killed_run_knew_is_deleted_before_terraform_destroys(
