@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab.user import User, interrupt
 
-pytestmark = [pytest.mark.lab, pytest.mark.soak]
+pytestmark = pytest.mark.lab
 
 
 @pytest.fixture
