@@ -47,6 +47,12 @@ def _listed(aws: Callable[[str], Any]) -> Iterator[str]:
     yield from (f"cluster {name}" for name in aws("eks").list_clusters()["clusters"])
     yield from (f"policy {policy['Arn']}" for policy in aws("iam").list_policies(Scope="Local")["Policies"])
     kms = aws("kms")
+    aliases = kms.list_aliases()["Aliases"]
+    amazons = {a.get("TargetKeyId") for a in aliases if a["AliasName"].startswith("alias/aws/")}  # every account's
     for key in kms.list_keys()["Keys"]:
-        if kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyState"] == "Enabled":
+        if key["KeyId"] not in amazons and _enabled(kms, key["KeyId"]):
             yield f"KMS key {key['KeyId']}"
+
+
+def _enabled(kms: Any, key: str) -> bool:
+    return bool(kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled")
