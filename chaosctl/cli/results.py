@@ -35,6 +35,7 @@ from chaosctl.stages.costs import Item
 from chaosctl.stages.drift import Difference
 from chaosctl.stages.logs import Line
 from chaosctl.stages.plan import ReleaseChange
+from chaosctl.stages.rollback import RolledBack
 from chaosctl.stages.setups import TradeOff, Usage
 from chaosctl.stages.status import Answer, Node, PodLine, Spent, Workload
 from chaosctl.target import StandIn
@@ -313,6 +314,7 @@ class Seen(TypedDict):
     alarms: list[Alarm]
     spent: Spent | None
     last_chaos: Run | None
+    rolled_back: RolledBack | None
     remains: list[Leftover]
     problems: list[str]
     troubles: list[str]
