@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from chaosctl.adapters import acm
 from chaosctl.adapters.aws import Aws
 from chaosctl.adapters.elb import LoadBalancer
 
@@ -31,8 +32,8 @@ class Certificate:
 def served(aws: Aws, balancer: LoadBalancer, now: datetime | None = None) -> list[Certificate]:
     """Those of its HTTPS listeners, the next to end first; none where it serves plain HTTP."""
     moment = now or datetime.now(UTC)
-    arns = dict.fromkeys(_arns(aws, balancer))
-    return sorted((_described(aws, arn, moment) for arn in arns), key=lambda c: c.days)
+    described = (acm.describe(aws, arn) for arn in dict.fromkeys(_arns(aws, balancer)))
+    return sorted((_certificate(found, moment) for found in described if found), key=lambda c: c.days)
 
 
 def _arns(aws: Aws, balancer: LoadBalancer) -> Iterator[str]:
@@ -44,13 +45,12 @@ def _arns(aws: Aws, balancer: LoadBalancer) -> Iterator[str]:
             yield from (c["CertificateArn"] for c in (*listener["Certificates"], *more))
 
 
-def _described(aws: Aws, arn: str, now: datetime) -> Certificate:
-    found = aws.call("acm", "describe_certificate", CertificateArn=arn)["Certificate"]
-    end: datetime | None = found.get("NotAfter")
+def _certificate(found: acm.Certificate, now: datetime) -> Certificate:
+    end = found.not_after
     return Certificate(
-        arn=arn,
-        domain=found.get("DomainName", ""),
-        status=found.get("Status", ""),
+        arn=found.arn,
+        domain=found.domain,
+        status=found.status,
         expires=end.astimezone(UTC).isoformat(timespec="seconds") if end else "",
         days=(end - now).days if end else 0,
     )

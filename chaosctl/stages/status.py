@@ -273,7 +273,7 @@ class _Page:
         return tuple(certificates.served(self._access.aws, balancer)) if balancer else ()
 
     def _alarms(self) -> tuple[Alarm, ...]:
-        return tuple(cloudwatch.alarms(self._access.aws, self._settings.cluster_name))
+        return tuple(cloudwatch.alarms(self._access.aws, f"{self._settings.cluster_name}/"))
 
     def _kubeconfig(self) -> str:
         """The file of the user's that has our context, or empty."""

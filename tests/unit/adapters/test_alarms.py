@@ -25,7 +25,8 @@ class FakeAws:
         yield from self.answers.get(key, ())
 
     def call(self, service: str, operation: str, **arguments: Any) -> Any:
-        return {"Certificate": self.answers[arguments["CertificateArn"]]}
+        arn = arguments["CertificateArn"]
+        return {"Certificate": {"CertificateArn": arn, **self.answers[arn]}}
 
 
 def alarm(name: str, state: str) -> dict[str, Any]:
