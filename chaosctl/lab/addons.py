@@ -92,7 +92,7 @@ class Addons:
         self._layout = layout
         self._supervisor = supervisor
         self._tasks = Tasks(self.name)
-        self._done: dict[tuple[str, str], Addon] = {}
+        self._done: dict[tuple[str, str], Addon] = {}  # by cluster (another one may get its name) and add-on
 
     def reconcile(self) -> None:
         """Apply what is new or changed, remove what is being deleted."""
@@ -100,7 +100,7 @@ class Addons:
             if cluster.deleting or not (self._layout.cluster(cluster.name) / "loopback").exists():
                 continue
             for addon in self._store.addons(cluster.name):
-                key = (cluster.name, addon.name)
+                key = (cluster.hex_id, addon.name)
                 if addon.deleting or self._done.get(key) != addon:
                     work = self._remove if addon.deleting else self._apply
                     self._tasks.start(key, partial(work, cluster, addon))
@@ -117,8 +117,10 @@ class Addons:
                     problem = self._wait(api, cluster, addon)
         for program in programs(addon, cluster, self._layout):
             self._supervisor.ensure(program)
+        if not self._wanted(cluster, addon):
+            return  # what has its name by now is another one
         self._store.addon_observed(cluster.name, addon.name, "DEGRADED" if problem else "ACTIVE", problem)
-        self._done[cluster.name, addon.name] = addon
+        self._done[cluster.hex_id, addon.name] = addon
 
     def _wait_for_nodes(self, api: KubeApi, cluster: Cluster) -> None:
         """Until all nodes of the cluster are ready: pods that come before the second node all land on the first."""
@@ -156,7 +158,7 @@ class Addons:
         with self._api(cluster) as api:
             for item in reversed(manifests(addon, cluster)):
                 api.delete(path_of(item))
-        self._done.pop((cluster.name, addon.name), None)
+        self._done.pop((cluster.hex_id, addon.name), None)
         self._store.addon_gone(cluster.name, addon.name)
 
     def _api(self, cluster: Cluster) -> KubeApi:

@@ -1,9 +1,12 @@
+import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from chaosctl.lab import addons, images
-from chaosctl.lab.desired import Addon
+from chaosctl.lab.desired import Addon, Cluster
 from chaosctl.lab.kube_api import path_of
 from chaosctl.lab.layout import Layout
 
@@ -49,3 +52,36 @@ def test_deployment_is_unready_until_all_pods_are_available() -> None:
     assert addons.unready({**deployment, "status": status}) == "1 of 2 pods are available"
     assert addons.unready({**deployment, "status": {**status, "availableReplicas": 2}}) == ""
     assert addons.unready(deployment) == "not looked at yet"
+
+
+class FakeStore:
+    """One cluster with one add-on; `observed` counts how often that was said to be there."""
+
+    def __init__(self) -> None:
+        self.cluster, self.observed = CLUSTER, 0
+
+    def clusters(self) -> list[Cluster]:
+        return [self.cluster]
+
+    def addons(self, cluster: str) -> list[Addon]:
+        return [addon("kube-proxy")]
+
+    def addon_observed(self, *_: object) -> None:
+        self.observed += 1
+
+
+def test_a_cluster_that_was_made_again_gets_its_addons_again(tmp_path: Path) -> None:
+    store, layout = FakeStore(), Layout(tmp_path)
+    layout.cluster("demo").mkdir(parents=True)
+    (layout.cluster("demo") / "loopback").write_text("1")
+    reconciler = addons.Addons(store, layout, {}, SimpleNamespace())  # type: ignore[arg-type]
+
+    def reconciled() -> int:
+        reconciler.reconcile()
+        while any(reconciler._tasks.busy((c.hex_id, "kube-proxy")) for c in store.clusters()):
+            time.sleep(0.001)
+        return store.observed
+
+    assert (reconciled(), reconciled()) == (1, 1)
+    store.cluster = replace(CLUSTER, hex_id="f" * 32)
+    assert (reconciled(), reconciled()) == (2, 2)
