@@ -252,7 +252,7 @@ class _Page:
         except ChaosctlError:
             if not (self._ours and self._balancer):
                 raise
-            url = f"http://{self._balancer.dns_name}"
+            url = f"https://{settings.tls.domain}" if settings.tls.domain else f"http://{self._balancer.dns_name}"
         return url, _asked(url, settings.chaos.path, self._context.target.ca_file) if url else None
 
     @cached_property
