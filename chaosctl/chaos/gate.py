@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from chaosctl.chaos.record import Record
 from chaosctl.chaos.recovery import HEALTHY, LEAVING
+from chaosctl.chaos.result import MAX_LAG
 
 
 def unsteady(record: Record, *, with_targets: bool) -> str:
     """What is missing before the fault may be injected; empty when nothing is."""
-    return _pods(record) or (_targets(record) if with_targets else "") or _traffic(record)
+    return _pods(record) or (_targets(record) if with_targets else "") or _traffic(record) or late(record)
 
 
 def _pods(record: Record) -> str:
@@ -37,6 +38,15 @@ def _traffic(record: Record) -> str:
         return ""
     worst = record.last_failure
     return f"traffic is clean for {clean:.1f} s of {wanted:g} s" + (f", the last failure was: {worst}" if worst else "")
+
+
+def late(record: Record) -> str:
+    """That the prober does not keep to its schedule, so that nothing it measured could be believed; else empty."""
+    lag = record.recent_lag(record.experiment.timing.steady)
+    rate = record.experiment.traffic.rate
+    if lag <= MAX_LAG:
+        return ""
+    return f"the prober is {lag:.1f} ms late (99th percentile): this machine cannot hold {rate:g} requests a second now"
 
 
 def unsettled(record: Record, *, with_targets: bool) -> str:

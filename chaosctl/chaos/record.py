@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Any
 
 from chaosctl.chaos import events as e
@@ -93,6 +94,17 @@ class Record:
         begin = max(since, self.traffic_began, *(bad + period for bad in self._last_bad.values()))
         known = min(self._known[stream] for stream in STREAMS) * period + self.traffic_began
         return max(0.0, known - begin)
+
+    def recent_lag(self, seconds: float) -> float:
+        """How late the prober sent, in milliseconds: 99th percentile of the last `seconds` of both streams."""
+        last = max((self.requests[s][-1].intended for s in STREAMS if self.requests[s]), default=0)
+        lags = sorted(lag for s in STREAMS for lag in self._lags(s, last - round(seconds * 1e6)))
+        return outage.percentile(lags, 99) / 1000 if lags else 0.0
+
+    def _lags(self, stream: str, since: int) -> Iterator[int]:
+        """Of requests that ended last; they end nearly in the order in which they were to be sent."""
+        recent = takewhile(lambda request: request.intended >= since, reversed(self.requests[stream]))
+        return (request.lag for request in recent)
 
     def since_injection(self) -> dict[str, list[Request]]:
         """The requests by stream that the fault can have touched: they ended after the injection began."""

@@ -151,7 +151,10 @@ class Run:
         missing = self._wait(unsteady, "a steady state", time.monotonic() + timing.steady_within)
         if self._log.ask(lambda record: record.traffic_lost):
             return
-        if missing:
+        late = self._log.ask(gate.late)
+        if late:
+            self._log.tell(e.Drifted(time.monotonic(), "CHAOS-RATE-TOO-HIGH", late))
+        elif missing:
             self._log.tell(e.NotSteady(time.monotonic(), f"after {timing.steady_within:g} s: {missing}"))
         elif self._plan_holds():
             self._log.tell(e.Steady(time.monotonic(), self._log.ask(_ready_pods)))

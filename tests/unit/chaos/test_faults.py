@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosctl.adapters.kube import Resource
+from chaosctl.adapters.kube import NODES, Resource
 from chaosctl.chaos import helper, runner
 from chaosctl.chaos.cluster import DisruptionBudget
 from chaosctl.chaos.experiment import Aim
@@ -424,6 +424,36 @@ def test_the_order_of_the_lists_does_not_matter(name: str, seed: int, random: An
         kept.clear()
         kept.update(items)  # type: ignore[arg-type]
     assert FAULTS[name].plan(aim, PLACE, cluster) == first
+
+
+clusters = st.builds(
+    whole_cluster, st.integers(1, 9), st.integers(1, 4)
+)  # pods, and nodes in zones of their own that they are spread over
+ENDS_PODS = {"pod-kill", "app-crash", "node-terminate", "zone-loss"}  # at once, without asking anybody
+
+
+@given(st.sampled_from(PLANNABLE), clusters, st.integers(0, 2**32), st.sets(st.integers(1, 9)), st.randoms())
+def test_no_fault_escapes_the_guard_rails(
+    name: str, cluster: FakeCluster, seed: int, unready: set[int], random: Any
+) -> None:
+    """Whatever is ready, and whatever else lives there."""
+    for known in list(cluster.pods_now.values()):
+        if int(known.name.removeprefix("web-")) in unready:
+            cluster.pods_now[known.name] = replace(known, ready=False)
+    stranger = replace(random.choice(list(cluster.pods_now.values())), name="other-1", uid="other", namespace="other")
+    cluster.pods_now[stranger.name] = stranger
+    try:
+        plan = FAULTS[name].plan(Aim(seed, fault=name), PLACE, cluster)
+    except Refused:
+        return
+    ready = {pod.uid for pod in cluster.pods_now.values() if pod.ready and pod.namespace == PLACE.namespace}
+    pods = {victim.uid for victim in plan.victims if victim.kind == "Pod"}
+    assert plan.victims and plan.place == PLACE and plan.ready == len(ready)
+    assert pods <= ready
+    if name in ENDS_PODS:
+        assert 2 * len(pods) <= len(ready) and pods != ready
+    nodes = {victim.name for victim in plan.victims if victim.kind == "Node"}
+    assert len(nodes) < len(cluster.list(NODES)) or not nodes
 
 
 def test_a_plan_is_refused_when_a_victim_has_changed() -> None:

@@ -112,9 +112,22 @@ def test_a_prober_that_dies_makes_it_invalid(tmp_path: Path, when: float) -> Non
     assert judged(cluster_of(), tmp_path, start_traffic=traffic(dies_after=when)).verdict is Verdict.INVALID
 
 
-@pytest.mark.parametrize("trait", [{"lag": 30_000}, {"lie": 1}])
-def test_a_prober_that_cannot_be_trusted_makes_it_invalid(tmp_path: Path, trait: dict[str, object]) -> None:
-    assert judged(cluster_of(), tmp_path, start_traffic=traffic(**trait)).verdict is Verdict.INVALID
+def test_an_account_that_does_not_add_up_makes_it_invalid(tmp_path: Path) -> None:
+    assert judged(cluster_of(), tmp_path, start_traffic=traffic(lie=1)).verdict is Verdict.INVALID
+
+
+def test_a_rate_that_the_prober_does_not_hold_is_refused_before_anything_is_broken(tmp_path: Path) -> None:
+    cluster = cluster_of()
+    result = judged(cluster, tmp_path, start_traffic=traffic(lag=30_000))
+    assert result.verdict is Verdict.REFUSED
+    assert "30.0 ms late" in result.reasons[0] and "CHAOS-RATE-TOO-HIGH" in result.reasons[0]
+    assert not cluster.asked
+
+
+def test_a_prober_that_is_held_up_after_the_fault_makes_it_invalid(tmp_path: Path) -> None:
+    cluster = cluster_of()
+    starved = type("Starved", (fakes.FakeTraffic,), {"lag": property(lambda _: 30_000 if cluster.asked else 1000)})
+    assert judged(cluster, tmp_path, start_traffic=starved).verdict is Verdict.INVALID
 
 
 def test_requests_that_this_machine_cannot_send_make_it_invalid(tmp_path: Path) -> None:
