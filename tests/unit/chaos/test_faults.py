@@ -429,7 +429,8 @@ def test_the_order_of_the_lists_does_not_matter(name: str, seed: int, random: An
 clusters = st.builds(
     whole_cluster, st.integers(1, 9), st.integers(1, 4)
 )  # pods, and nodes in zones of their own that they are spread over
-ENDS_PODS = {"pod-kill", "app-crash", "node-terminate", "zone-loss"}  # at once, without asking anybody
+# These end pods, or their processes, or cut them off, at once and without asking anybody.
+ENDS_PODS = {"pod-kill", "app-crash", "container-crash", "network-partition", "node-terminate", "zone-loss"}
 
 
 @given(st.sampled_from(PLANNABLE), clusters, st.integers(0, 2**32), st.sets(st.integers(1, 9)), st.randoms())
