@@ -3,8 +3,8 @@
     python benchmarks/guard_rails.py [--plans 10000] [--seed 1]
 
 Random pods, owners, namespaces, readiness, budgets, nodes, aims and seeds, made by Hypothesis, which looks for the
-smallest counterexample when one fails. Namespace, labels, last ready pod, half of the ready pods, PodDisruptionBudgets
-and last node: tests/unit/chaos/test_plan.py and test_faults.py say what holds. The same seed and the order of lists too.
+smallest counterexample when one fails. Namespace, last ready pod, half of the ready pods, PodDisruptionBudgets and last
+node: tests/unit/chaos/test_plan.py and test_faults.py say what holds; and that the order of lists does not matter.
 """
 
 from __future__ import annotations

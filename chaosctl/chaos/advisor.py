@@ -19,7 +19,7 @@ from chaosctl.chaos.recovery import HEALTHY
 from chaosctl.chaos.requests import Request
 from chaosctl.chaos.timeline import ABSENT, CRASHED, ENDING, READY, UNREADY, Life, Timeline
 
-SLACK = 0.5  # seconds: targets are polled four times a second, and pods are told of a little late
+SLACK = 0.5  # seconds: targets are polled five times a second, and pods are told of a little late
 AFTER = 3.0  # seconds after a pod is gone in which a load balancer may still run into it
 YOUNG = 60.0  # seconds after it became Ready in which a pod's 503 is still a cold start
 ISOLATED = 3  # requests before and after it that went well

@@ -155,7 +155,7 @@ class Timing:
     clean          clean traffic after which users count as recovered
     give_up        from the fault: what has not recovered by then never does
     abort          how long an aborted run goes on to verify the recovery
-    poll           between two looks at the load balancer's targets
+    poll           between the beginnings of two looks at the load balancer's targets
     """
 
     steady: float = 5.0
@@ -164,7 +164,7 @@ class Timing:
     clean: float = 10.0
     give_up: float = 180.0
     abort: float = 60.0
-    poll: float = 0.25
+    poll: float = 0.2
 
 
 @dataclass(frozen=True)

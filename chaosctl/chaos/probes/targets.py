@@ -17,8 +17,8 @@ Tell = Callable[[e.ChaosEvent], None]
 class TargetPoll:
     """Tells TargetsSeen at the first look and at every change, TargetsUnknown when they cannot be asked for.
 
-    Use as a context manager; looks every `interval` seconds on a thread of its own. `seen` is when the last look that
-    got an answer began.
+    Use as a context manager; begins a look every `interval` seconds on a thread of its own. What was seen is dated to
+    the middle between question and answer: in between the service read it.
     """
 
     def __init__(self, targets: Targets, interval: float, tell: Tell) -> None:
@@ -39,10 +39,14 @@ class TargetPoll:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._interval):
+        took = 0.0
+        while not self._stopped.wait(max(0.0, self._interval - took)):
+            begun = time.monotonic()
             self._look()
+            took = time.monotonic() - begun
 
     def _look(self) -> None:
+        begun = time.monotonic()
         try:
             found = tuple(sorted(self._targets(), key=lambda target: (target.id, target.port)))
         except ChaosctlError as error:
@@ -51,5 +55,5 @@ class TargetPoll:
             self._known = None
             return
         if found != self._known:
-            self._tell(e.TargetsSeen(time.monotonic(), found))
+            self._tell(e.TargetsSeen((begun + time.monotonic()) / 2, found))
         self._known = found
