@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from chaosctl import config
-
 BLOCKS = 64  # of loopback addresses: 127.64.0.0/16 to 127.127.0.0/16; preflight refuses two labs in the same
 
 
@@ -99,6 +97,8 @@ class Layout:
 
 def default() -> Layout:
     """The lab of this user: CHAOSCTL_STATE_DIR/lab."""
+    from chaosctl import config  # 9 MB of pydantic, which processes of the lab can do without
+
     return Layout(config.state_dir() / "lab")
 
 
