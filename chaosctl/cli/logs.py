@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated
 
@@ -15,8 +13,7 @@ from chaosctl.events import Warned
 from chaosctl.stages import logs as stage
 from chaosctl.stages.access import Access
 from chaosctl.stages.logs import Cluster, Found, Line, Source, Wanted
-from chaosctl.ui.console import print_line
-from chaosctl.ui.render import Report
+from chaosctl.ui.render import Lines, Report
 from chaosctl.waiting import heartbeat
 
 
@@ -33,7 +30,7 @@ def logs(
     namespace: Annotated[
         str | None, typer.Option("--namespace", metavar="NAME", help="Another namespace than the app's.")
     ] = None,
-) -> Report | None:
+) -> Report | Lines:
     """What the app's containers wrote, those that are gone too: from CloudWatch Logs.
 
     Where CloudWatch has nothing, from the cluster itself, and says so. With --follow and --json each line is one JSON
@@ -45,10 +42,8 @@ def logs(
     if why:
         session.emit(Warned(f"these are the cluster's own logs: {why}"))
     if follow:
-        with suppress(KeyboardInterrupt):  # this is how it is meant to end
-            for line in stage.follow(source, wanted, start, limit, session.emit):
-                print_line(json.dumps(asdict(line)) if session.common.json else _text(line))
-        return None
+        following = stage.follow(source, wanted, start, limit, session.emit)
+        return Lines((asdict(line), _text(line)) for line in following)
     with heartbeat("the log lines", session.emit):
         found = stage.read(source, wanted, start, limit)
         if not found.lines and not why:

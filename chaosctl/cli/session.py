@@ -22,9 +22,9 @@ from chaosctl.events import Event, StageFinished, StageStarted, Waiting, Warned
 from chaosctl.stages import costs, running, setups
 from chaosctl.stages.access import Access
 from chaosctl.stages.stage import Context, Stage
-from chaosctl.ui.console import print_pages, print_report, say
+from chaosctl.ui.console import print_lines, print_pages, print_report, say
 from chaosctl.ui.live import open_live
-from chaosctl.ui.render import Pages, Report
+from chaosctl.ui.render import Lines, Pages, Report
 
 PLACE = {"--context": "kube_context", "--namespace": "namespace", "--selector": "selector"}  # options to settings
 FULL = 10**7  # bytes: a disk with less room is as good as full
@@ -196,6 +196,10 @@ class Session:
         if isinstance(report, Pages):
             with suppress(KeyboardInterrupt):  # that is how one stops looking
                 print_pages(self.command, report, as_json=self.common.json)
+            return
+        if isinstance(report, Lines):
+            with suppress(KeyboardInterrupt):
+                print_lines(report, as_json=self.common.json)
             return
         print_report(self.command, report, as_json=self.common.json)
         if isinstance(report, Report) and report.status:

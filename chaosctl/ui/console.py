@@ -8,7 +8,7 @@ import sys
 from typing import TextIO
 
 from chaosctl.errors import ChaosctlError
-from chaosctl.ui.render import Pages, Raw, Report, envelope, error_text, report_json, report_text
+from chaosctl.ui.render import Lines, Pages, Raw, Report, envelope, error_text, report_json, report_text
 
 CLEARED = "\x1b[H\x1b[2J"  # cursor to the upper left, screen empty
 
@@ -37,9 +37,10 @@ def print_pages(command: str, pages: Pages, *, as_json: bool) -> None:
             _say(report_text(report) + "\n", sys.stdout)
 
 
-def print_line(text: str) -> None:
-    """Write one line of a result that goes on to stdout."""
-    _say(text, sys.stdout)
+def print_lines(lines: Lines, *, as_json: bool) -> None:
+    """Write lines to stdout as they come; JSON is one object to a line."""
+    for data, text in lines.lines:
+        _say(json.dumps(data) if as_json else text, sys.stdout)
 
 
 def print_error(command: str, error: ChaosctlError, *, as_json: bool) -> None:

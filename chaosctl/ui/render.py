@@ -49,6 +49,13 @@ class Pages:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """Lines that come until somebody stops it, each as data for --json and as text for people."""
+
+    lines: Iterator[tuple[Mapping[str, Any], str]]
+
+
+@dataclass(frozen=True)
 class Raw:
     """JSON in a format that somebody else has defined, printed as it is with or without --json."""
 

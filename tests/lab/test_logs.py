@@ -76,7 +76,7 @@ def test_each_pod_is_heard_with_its_container_and_time(user: User) -> None:
         assert time.monotonic() < deadline, found
         found = logs(user)
     assert (found["source"], found["fallback"]) == ("cloudwatch", "")
-    assert {line["container"] for line in found["lines"]} == {"chaotic-backend"}
+    assert {line["container"] for line in found["lines"]} == {"backend"}
 
 
 def test_nothing_is_lost_when_shipper_and_service_are_killed(user: User) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from chaosctl.errors import ExitStatus, StageFailed
-from chaosctl.ui.console import print_error, print_report
-from chaosctl.ui.render import Raw, Report, Table, envelope, error_text, report_json, report_text
+from chaosctl.ui.console import print_error, print_lines, print_report
+from chaosctl.ui.render import Lines, Raw, Report, Table, envelope, error_text, report_json, report_text
 
 ERROR = StageFailed("it broke", code="BROKE", why="first\nsecond", remedy="mend it")
 
@@ -83,3 +83,10 @@ def test_errors_go_to_stderr_and_as_json_to_stdout_too(capsys: pytest.CaptureFix
     told = capsys.readouterr()
     assert json.loads(told.out)["error"]["code"] == "BROKE"
     assert "it broke" in told.err
+
+
+def test_lines_come_one_by_one_as_text_or_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [({"text": "a"}, "1 a"), ({"text": "b"}, "2 b")]
+    print_lines(Lines(iter(lines)), as_json=False)
+    print_lines(Lines(iter(lines)), as_json=True)
+    assert capsys.readouterr().out == '1 a\n2 b\n{"text": "a"}\n{"text": "b"}\n'
