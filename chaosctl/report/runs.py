@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
-from chaosctl.chaos.advisor import Advice, advise
 from chaosctl.chaos.experiment import FaultPlan
 from chaosctl.chaos.record import Record
 from chaosctl.chaos.result import Result, conclude
@@ -19,6 +19,9 @@ from chaosctl.chaos.timeline import Timeline
 from chaosctl.errors import ChaosctlError, UsageProblem
 from chaosctl.report.journal import NAME
 from chaosctl.report.summary import decode, started
+
+if TYPE_CHECKING:
+    from chaosctl.chaos.advisor import Advice
 
 TAIL = 65_536  # bytes: the last line of a journal fits
 
@@ -125,6 +128,8 @@ def find(directory: Path, name: str | None) -> Path:
 
 def read(journal: Path) -> Told:
     """Judge it, by the rules of this version. Raises UsageProblem (CHAOS-NO-JOURNAL)."""
+    from chaosctl.chaos.advisor import advise  # with all faults, which a list of runs can do without
+
     with journal.open("rb") as lines:
         events = list(decode(lines))
     record, line = Record(started(events[0] if events else None).experiment), Timeline.of(events)

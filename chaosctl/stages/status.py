@@ -27,7 +27,6 @@ from chaosctl.adapters.kube import DEPLOYMENTS, INGRESSES, NODES, Object
 from chaosctl.errors import ChaosctlError, Unreachable
 from chaosctl.stages import controller, costs, entrance, setups
 from chaosctl.stages.access import Access
-from chaosctl.stages.destroy import remains
 from chaosctl.stages.inquiry import Outcome, ask
 from chaosctl.stages.kubeconfig import entry_name
 from chaosctl.stages.readiness import rolled_out
@@ -140,7 +139,7 @@ class Status:
         found += [f"{w.name}: {w.lacks}" for w in self.workloads if w.lacks]
         found += [f"the node {n.name} is not ready" for n in self.nodes if not n.ready]
         found += [f"the certificate for {c.domain} ends in {c.days} days" for c in self.certificates if c.ends_soon]
-        found += [f"{name} is {state}" for name, state, _ in self.stages if state == "missing"]
+        found += [f"{name} is {state}" for name, state, _ in self.stages if state == "missing" and name != "kubeconfig"]
         return found
 
     @property
@@ -219,7 +218,7 @@ class _Page:
 
     def _cluster(self) -> tuple[Cluster | None, tuple[Leftover, ...]]:
         found = self._access.aws.cluster(self._settings.cluster_name)
-        return found, () if found else tuple(remains(self._context))
+        return found, () if found else _left(self._context)
 
     def _nodes(self) -> tuple[Node, ...]:
         return tuple(_node(n) for n in self._access.kube.list(NODES))
@@ -288,6 +287,12 @@ class _Page:
         hours = (datetime.now(UTC) - cluster.created).total_seconds() / 3600
         a_month = costs.total(items)
         return Spent(round(hours, 2), round(a_month * hours / prices.hours_per_month, 2), a_month)
+
+
+def _left(context: Context) -> tuple[Leftover, ...]:
+    from chaosctl.stages.destroy import remains  # with Terraform, for what is seldom asked
+
+    return tuple(remains(context))
 
 
 def _asked(url: str, path: str, ca_file: Path | None) -> Answer:

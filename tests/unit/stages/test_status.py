@@ -101,7 +101,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[World], S
         monkeypatch.setattr(elb, "target_health", lambda *_: told(world.targets))
         monkeypatch.setattr(certificates, "served", lambda *_: told(world.certificates))
         monkeypatch.setattr(alarms, "alarms", lambda *_: told(world.alarms))
-        monkeypatch.setattr(status, "remains", lambda _: world.left)
+        monkeypatch.setattr(status, "_left", lambda _: tuple(world.left))
         monkeypatch.setattr(status, "_asked", lambda *_: world.answer)
         monkeypatch.setattr(kubeconfig, "files", lambda: [tmp_path / "config"])
         monkeypatch.setattr(kubeconfig, "has", lambda *_: True)
