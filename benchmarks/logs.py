@@ -134,8 +134,7 @@ class Kept:
         while not self._stopping.wait(0.5):
             self.most_memory = max(self.most_memory, _pss(self._process.pid))
             self._seconds[self._process.pid] = max(_cpu(self._process.pid), self._seconds.get(self._process.pid, 0))
-            if self._process.poll() is not None:
-                self._stopping.wait(1.0)
+            if self._process.poll() is not None and not self._stopping.wait(1.0):
                 self._process = self._started()
         self._process.wait()
 
