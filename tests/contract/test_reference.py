@@ -74,3 +74,25 @@ def test_the_bill_in_the_documents_is_the_one_that_cost_prints() -> None:
     prices = costs.load(None)
     bills = [setups.priced(setup, setups.Usage(), prices) for setup in setups.setups(InfraSettings())]
     assert shown[1].strip() in report_text(cost.report(bills, setups.Usage(), prices))
+
+
+def headings(text: str) -> set[str]:
+    """The anchors of a document, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", document.read_text()):
+        name, _, anchor = target.partition("#")
+        file = document.parent / name if name else document
+        assert file.exists(), target
+        assert not anchor or anchor in headings(file.read_text()), target
+
+
+def test_the_runbook_has_an_entry_for_every_alarm() -> None:
+    told = "".join(path.read_text() for path in (ROOT / "terraform").glob("**/*.tf"))
+    alarms = set(re.findall(r'alarm_name\s+= "\$\{var.cluster_name\}/([a-z0-9-]+)"', told))
+    rows = re.findall(r"^\| (`CLUSTER/.*?) \|", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
+    assert alarms <= set(re.findall(r"CLUSTER/([a-z0-9-]+)", " ".join(rows)))
