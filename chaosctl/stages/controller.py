@@ -70,7 +70,9 @@ class Controller:
         kube, chart = access.kube, context.target.charts[RELEASE]
         _apply_crds(kube, access.helm.crds(chart), context)
         _require_identity(access, context)
-        installed = converge(access.helm, kube, RELEASE, NAMESPACE, chart, values(context, access), context.emit)
+        wanted, helm = values(context, access), access.helm
+        # Its own webhook may be asked about its own objects, and answers only once they have brought it back.
+        installed = converge(helm, kube, RELEASE, NAMESPACE, chart, wanted, context.emit, patience=READY_SECONDS)
         pods = wait_for_rollout(kube, NAMESPACE, RELEASE, timeout=READY_SECONDS, emit=context.emit)
         restarted = _require_credentials(kube, pods, context)
         _wait_for_webhook(kube, context)

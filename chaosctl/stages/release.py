@@ -37,15 +37,17 @@ def converge(
     emit: Emit,
     *,
     good: int | None = None,
+    patience: float = 0.0,
 ) -> Installed:
     """Install or upgrade the release unless it is exactly what it would become; a stuck one is freed first.
 
     `good` is the revision that a stuck one goes back to, when one is known to have served.
     A webhook that does not answer is waited for: for a minute after a node has died, the API server still asks the
-    replica that was on it. Raises WebhookSilent when it stays silent.
+    replica that was on it. Raises WebhookSilent when it stays silent, after `patience` seconds at least: more is needed
+    by what brings the webhook back itself.
     """
 
-    silent = _Silence()
+    silent = _Silence(patience)
 
     def attempt() -> tuple[Installed | None, str]:
         try:
@@ -85,8 +87,8 @@ def _converged(
 class _Silence:
     """How long webhooks have not answered."""
 
-    def __init__(self) -> None:
-        self._since = time.monotonic()
+    def __init__(self, patience: float) -> None:
+        self._since, self._patience = time.monotonic(), patience
 
     def bear(self, error: WebhookSilent) -> None:
         """Do nothing while it may end by itself; raises the error, with the webhook's name, once it will not."""
@@ -94,7 +96,7 @@ class _Silence:
         lasted = time.monotonic() - self._since
         if cause is None:
             raise error
-        if lasted < (cause.hopeless_after or 0):
+        if lasted < max(self._patience, cause.hopeless_after or 0):
             return
         raise WebhookSilent(
             f"the {cause.object} has not answered for {lasted:.0f} s",

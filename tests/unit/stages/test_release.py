@@ -136,3 +136,10 @@ def test_a_webhook_that_stays_silent_is_named(kube: FakeKube, monkeypatch: pytes
     with pytest.raises(WebhookSilent) as caught:
         run(helm, kube)
     assert caught.value.what.startswith("the webhook v.elbv2.k8s.aws (Service kube-system/hook) has not answered")
+
+
+def test_whoever_brings_the_webhook_back_has_more_patience(kube: FakeKube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "FAILOVER_SECONDS", 0.0)
+    helm = FakeHelm(None)
+    helm.silent = [SILENT]
+    assert converge(helm, kube, "web", "shop", ChartSource("web"), {}, [].append, patience=60).changed  # type: ignore[arg-type]
