@@ -5,14 +5,16 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from chaosctl.errors import Unreachable, UsageProblem
+from chaosctl.errors import PreconditionFailed, Unreachable, UsageProblem
 from chaosctl.events import Event, Warned, ignore
 from chaosctl.stages import logs
-from chaosctl.stages.logs import CloudWatch, Line, Wanted, expression, follow, read, since
+from chaosctl.stages.logs import CloudWatch, Cluster, Line, Wanted, expression, follow, read, since, source_for
 
 NOW = 1_800_000_000_000
 SHOP = Wanted("shop")
@@ -157,3 +159,65 @@ def test_what_is_no_span_is_refused(text: str) -> None:
 def test_what_is_no_expression_is_refused() -> None:
     with pytest.raises(UsageProblem, match="LOGS-GREP"):
         expression("(")
+
+
+class Groups:
+    """An AWS that has these log groups, or refuses to say."""
+
+    def __init__(self, *names: str, error: Exception | None = None) -> None:
+        self.names, self.error = names, error
+
+    def pages(self, service: str, operation: str, key: str, **arguments: Any) -> Any:
+        if self.error:
+            raise self.error
+        prefix = arguments["logGroupNamePrefix"]
+        return [{"logGroupName": name} for name in self.names if name.startswith(prefix)]
+
+
+def context(aws: Groups, kubeconfig: Path | None = None) -> Any:
+    target = SimpleNamespace(kubeconfig=kubeconfig, kube_context=None, region="us-west-2")
+    return SimpleNamespace(aws=aws, target=target, settings=SimpleNamespace(cluster_name="demo"), workdir=Path("/x"))
+
+
+def test_cloudwatch_is_asked_where_there_is_a_group() -> None:
+    source, why = source_for(context(Groups("/aws/containerinsights/demo/application")))
+    assert (source.name, why) == ("cloudwatch", "")
+
+
+DENIED = PreconditionFailed("these AWS credentials may not do that", code="AWS-DENIED", why="logs: AccessDenied")
+
+
+@pytest.mark.parametrize(
+    ("aws", "said"),
+    [
+        (Groups("/aws/containerinsights/demo/application-2"), "no log group"),
+        (Groups(error=DENIED), "logs: AccessDenied"),
+    ],
+)
+def test_else_the_cluster_is_asked_and_it_is_said_why(aws: Groups, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "Access", lambda context: SimpleNamespace(aws=context.aws, kube=None))
+    source, why = source_for(context(aws))
+    assert (source.name, said in why) == ("cluster", True)
+
+
+def test_any_cluster_has_its_own_logs_only(tmp_path: Path) -> None:
+    source, why = source_for(context(Groups(), kubeconfig=tmp_path / "kubeconfig"))
+    assert (source.name, bool(why)) == ("cluster", True)
+
+
+class Kubelets:
+    """Two pods; the log of each begins with the run before."""
+
+    def pods(self, namespace: str) -> Any:
+        return [SimpleNamespace(name=f"web-{n}", containers=[SimpleNamespace(name="web")]) for n in (1, 2)]
+
+    def logs_since(self, pod: Any, container: str, seconds: int) -> str:
+        at = "2027-01-15T08:00:00.0{}00000000Z".format
+        return f"{at(int(pod.name[-1]))} first of {pod.name}\n{at(int(pod.name[-1]) + 2)} second of {pod.name}\n"
+
+
+def test_the_clusters_lines_are_in_the_order_of_their_time() -> None:
+    found = list(Cluster(Kubelets()).lines(SHOP, NOW))  # type: ignore[arg-type]
+    assert texts(found) == ["first of web-1", "first of web-2", "second of web-1", "second of web-2"]
+    assert (found[0].pod, found[0].container, found[0].milliseconds) == ("web-1", "web", NOW + 10)
+    assert texts(Cluster(Kubelets()).lines(Wanted("shop", "web-2"), NOW)) == ["first of web-2", "second of web-2"]  # type: ignore[arg-type]
