@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from chaosctl.lab import cgroups
-from tests.lab.wire import ADDRESS, Wire, wire
+from tests.lab.wire import ADDRESS, AGENT, Wire, wire
 
 pytestmark = [
     pytest.mark.lab,
@@ -46,15 +46,6 @@ for line in sys.stdin:
         print(time.monotonic() - begun, flush=True)
     except TimeoutError:
         print("none", flush=True)
-"""
-# The agent as a helper's pod starts it, but that the container is whatever process and cgroups the test has.
-AGENT = """
-import sys
-from pathlib import Path
-from chaosctl.chaos.agent import container, main
-groups = tuple(map(Path, sys.argv[3:]))
-container.Container.find = classmethod(lambda cls, identity: cls(groups, int(sys.argv[2])))
-main.main(sys.argv[1])
 """
 
 

@@ -1,4 +1,7 @@
-"""Two network namespaces with a wire between them, as a node and a pod on it have one; root, and `ip` on the PATH."""
+"""Two network namespaces with a wire between them, as a node and a pod on it have one; root, and `ip` on the PATH.
+
+Shared by test_agent.py and benchmarks/detour.py.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,16 @@ link add chaosctl-n netns NODE type veth peer name eth0 netns POD
 -n POD route add {GATEWAY} dev eth0 scope link
 -n POD route add 10.219.7.0/28 via {GATEWAY} dev eth0
 -n POD route add default via {GATEWAY} dev eth0
+"""
+
+# The agent as a helper's pod starts it, but that the container is whatever process and cgroups the test has.
+AGENT = """
+import sys
+from pathlib import Path
+from chaosctl.chaos.agent import container, main
+groups = tuple(map(Path, sys.argv[3:]))
+container.Container.find = classmethod(lambda cls, identity: cls(groups, int(sys.argv[2])))
+main.main(sys.argv[1])
 """
 
 
