@@ -74,7 +74,9 @@ def _costs(found: Forecast) -> Table:
 def _prices(found: Forecast, *, free: bool) -> str:
     prices = found.prices
     where = "That is what it costs on AWS; what stands in for AWS here costs nothing. " if free else ""
-    return f"{where}Prices of {prices.region}, collected {prices.collected}; not counted: {costs.NOT_COUNTED}."
+    table = f"collected {prices.collected}"
+    told = f"as AWS tells them now ({', '.join(prices.live)}), the others {table}" if prices.live else table
+    return f"{where}Prices of {prices.region}, {told}; not counted: {costs.NOT_COUNTED}."
 
 
 def _summary(found: Forecast) -> str:
@@ -100,6 +102,10 @@ def _data(found: Forecast) -> dict[str, Any]:
             "items_before": list(found.before),
             "items_after": list(found.after),
             "currency": "USD",
-            "prices": {"region": found.prices.region, "collected": str(found.prices.collected)},
+            "prices": {
+                "region": found.prices.region,
+                "collected": str(found.prices.collected),
+                "live": list(found.prices.live),
+            },
         },
     }

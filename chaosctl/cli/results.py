@@ -117,6 +117,12 @@ class PriceTable(TypedDict):
     collected: str
 
 
+class PricesAsked(PriceTable):
+    """`collected` is the date of the table; `live` names what AWS's price list gave just now instead."""
+
+    live: list[str]
+
+
 class PriceSource(PriceTable):
     source: str
 
@@ -129,7 +135,7 @@ class Cost(TypedDict):
     items_before: list[Item]
     items_after: list[Item]
     currency: Literal["USD"]
-    prices: PriceTable
+    prices: PricesAsked
 
 
 class Plan(TypedDict):

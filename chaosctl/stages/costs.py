@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from chaosctl.adapters import pricing
+from chaosctl.adapters.aws import Aws
 from chaosctl.errors import UsageProblem
 
 SHIPPED = Path(__file__).resolve().parent.parent / "prices.toml"
@@ -25,7 +27,10 @@ NOT_COUNTED = "traffic, requests, log volume (`chaosctl cost` does)"
 
 @dataclass(frozen=True)
 class Prices:
-    """US dollars. `hourly`, `monthly`, `instances` (hourly, by type) and `usage` (a GB or unit) by name."""
+    """US dollars. `hourly`, `monthly`, `instances` (hourly, by type) and `usage` (a GB or unit) by name.
+
+    `live` names those that AWS's price list gave just now, for `region`; the others are the table's.
+    """
 
     region: str
     collected: date
@@ -35,6 +40,7 @@ class Prices:
     monthly: Mapping[str, float]
     instances: Mapping[str, float]
     usage: Mapping[str, float]
+    live: tuple[str, ...] = ()
 
     def a_month(self, kind: str, name: str) -> float | None:
         """What one of it costs a month, or None when the table does not know it."""
@@ -84,6 +90,23 @@ def load(override: Path | None) -> Prices:
             why=str(error),
             remedy="write it like chaosctl/prices.toml: only what differs has to be in it",
         ) from error
+
+
+def current(prices: Prices, aws: Aws, region: str, instances: Iterable[str]) -> Prices:
+    """With what AWS's price list says now about the fixed prices and these instance types, as far as it answers."""
+    kinds = {kind: pricing.instance(kind) for kind in instances}
+    found = pricing.ask(aws, region, {**pricing.FIXED, **kinds})
+    if not found:
+        return prices
+    hourly = {name: price for name, price in found.items() if name not in kinds}
+    of_instances = {name: price for name, price in found.items() if name in kinds}
+    return replace(
+        prices,
+        region=region,
+        hourly={**prices.hourly, **hourly},
+        instances={**prices.instances, **of_instances},
+        live=tuple(found),
+    )
 
 
 def bill(resources: Iterable[Resource], *, balancers: int, zones: int, prices: Prices) -> list[Item]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaosctl.adapters.aws import Cluster
+from chaosctl.adapters import pricing
+from chaosctl.adapters.aws import Aws, Cluster
 from chaosctl.adapters.helm import Helm, Release
 from chaosctl.adapters.kube import Kube
 from chaosctl.adapters.terraform_plan import ResourceChange
@@ -76,7 +77,7 @@ class _Rendered:
 
 def forecast(context: Context) -> Forecast:
     """Ask Terraform, Helm and the cluster. The caller holds the lock of the environment."""
-    prices = costs.load(context.settings.prices)
+    prices = _prices(context)
     resources = infra.examine_infra(context)
     releases = list(_releases(context))
     before, after = ([Resource(r.type, v) for r in resources if (v := _values(r, side))] for side in (0, 1))
@@ -89,6 +90,15 @@ def forecast(context: Context) -> Forecast:
         tuple(costs.bill(after, balancers=sum(doors[1]), zones=zones, prices=prices)),
         prices,
     )
+
+
+def _prices(context: Context) -> costs.Prices:
+    """The table; where somebody pays, and has no table of their own, today's prices go before it."""
+    settings, table = context.settings, costs.load(context.settings.prices)
+    if not context.target.billed_to or settings.prices:
+        return table
+    aws = Aws(context.target.aws_env, pricing.REGION)
+    return costs.current(table, aws, context.target.region, settings.infra.node_instance_types)
 
 
 def _values(resource: ResourceChange, side: int) -> Mapping[str, Any] | None:

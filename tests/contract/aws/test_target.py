@@ -6,6 +6,7 @@ tests/lab/test_aws_target.py goes on where reconcilers are needed.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def test_what_costs_money_or_destroys_needs_a_yes(run: Run, lab: Lab, command: s
     assert (status, error["code"]) == (2, "CONFIRMATION-NEEDED")
     assert lab.operator("s3").list_buckets()["Buckets"] == []
     if command != "down":
-        assert f"the AWS account {ACCOUNT} about $19" in error["why"]
+        assert re.search(rf"the AWS account {ACCOUNT} about \$\d+ a month", error["why"])
 
 
 def test_doctor_says_who_we_are_and_that_no_account_is_pinned(run: Run) -> None:
