@@ -48,7 +48,7 @@ def report(bills: Sequence[Bill], usage: Usage, prices: Prices) -> Report:
 def _components(bills: Sequence[Bill]) -> Table:
     rows = [*_rows([b.fixed for b in bills]), _total("stands there", [b.fixed for b in bills])]
     rows += [*_rows([b.used for b in bills]), _total("total", [(*b.fixed, *b.used) for b in bills])]
-    return Table(("$ a month", "each", *(b.setup.name for b in bills)), rows)
+    return Table(("USD a month", "each", *(b.setup.name for b in bills)), rows)
 
 
 def _rows(sides: Sequence[Sequence[Item]]) -> list[tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """The commands that documents show are run on a lab, in their order: blocks that begin with ```console lab.
 
-A line `$ command` may end with `# exit status N`. Of what is shown below it, every line without a figure must be in
-what the command really prints; figures, names and addresses differ from run to run.
+A line `$ command` may end with a comment, also with `# exit status N`. Of what is shown below it, every line without a
+figure must be in what the command really prints; figures, names and addresses differ from run to run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def shown() -> Iterator[Shown]:
             for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
                 command, *output = part.splitlines()
                 status = STATUS.search(command)
-                words = STATUS.sub("", command)
+                words = re.sub(r"\s+# .*", "", command)
                 yield Shown(document.name, words, int(status[1]) if status else 0, tuple(filter(str.strip, output)))
 
 

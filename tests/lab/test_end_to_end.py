@@ -22,6 +22,7 @@ from tests.lab.user import User, interrupt
 
 pytestmark = pytest.mark.lab
 CONTEXT = "chaotic-backend-cluster"
+STAGES = ("infra", "kubeconfig", "controller", "app", "smoke")
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +163,9 @@ def test_helm_test_passes(user: User, deployed: str) -> None:
 
 def test_status_says_what_exists(user: User, url: str) -> None:
     found = user.json("status")
-    assert found["url"] == url
+    assert (found["url"], found["problems"], found["answer"]["status"]) == (url, [], 200)
+    assert {stage["stage"]: stage["state"] for stage in found["stages"]} == dict.fromkeys(STAGES, "done")
+    assert [target["state"] for target in found["targets"]] == ["healthy"] * 3
 
 
 def test_a_dry_run_names_victims_and_kills_none(user: User, deployed: str) -> None:
