@@ -87,6 +87,8 @@ class InfraSettings(Section):
     deletion_protection: bool = False
     monthly_budget_usd: float | None = Field(None, ge=1)  # None: no budget
     budget_emails: list[str] = []
+    alarm_emails: list[str] = []
+    alarm_endpoints: list[str] = []
 
     @model_validator(mode="after")
     def _sizes(self) -> InfraSettings:
@@ -162,6 +164,14 @@ class ChaosSettings(Section):
     helper_image: str | None = None  # with a Python 3.9 or newer; default: the target's
 
 
+class AlarmSettings(Section):
+    """From when on somebody is to be told. The names are those of the variables in terraform/alarms/variables.tf."""
+
+    error_percent: float = Field(5, gt=0, lt=100)  # of the requests, in two of three minutes
+    latency_seconds: float = Field(0.5, gt=0)  # p95 of the targets' response time, in two of three minutes
+    certificate_days: int = Field(30, ge=1)  # before its end
+
+
 class LabSettings(Section):
     """The lab on this machine."""
 
@@ -228,6 +238,7 @@ class Settings(BaseSettings):
     tls: TlsSettings = TlsSettings()
     smoke: SmokeSettings = SmokeSettings()
     chaos: ChaosSettings = ChaosSettings()
+    alarms: AlarmSettings = AlarmSettings()
     lab: LabSettings = LabSettings()
     mirrors: MirrorSettings = MirrorSettings()
     toolbox: ToolboxSettings = ToolboxSettings()

@@ -28,6 +28,7 @@ class ExitStatus(IntEnum):
     REFUSED = 14
     ABORTED = 15
     INVALID = 16
+    ALARM_SILENT = 17
     INTERRUPTED = 130
 
 

@@ -328,3 +328,27 @@ variable "app_secrets" {
     error_message = "app_secrets must be names as Secrets Manager has them, without wildcards."
   }
 }
+
+variable "alarm_emails" {
+  description = "Addresses that get a mail when an alarm goes off, and when it is over."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.alarm_emails : can(regex("^[^@\\s]+@[^@\\s]+$", address))])
+    error_message = "alarm_emails must be mail addresses."
+  }
+}
+
+variable "alarm_endpoints" {
+  description = "URLs that get a POST from SNS when an alarm goes off, and when it is over; each confirms its subscription itself."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for url in var.alarm_endpoints : can(regex("^https?://[^/\\s]+", url))])
+    error_message = "alarm_endpoints must be URLs."
+  }
+}

@@ -2,7 +2,7 @@
 
 A Terraform that was killed forgets what it made since it last stored its state. Everything in terraform/ can be told by
 its name, or by its tag `Name` beside the tags of the deployment; what AWS makes again without complaint (attachments
-and inline policies of roles, access policies, the default security group) needs no finding.
+and inline policies of roles, access policies, the default security group, topic and subscriptions) needs no finding.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ ADDONS = {  # terraform/addons.tf: which resource makes which
     "vpc-cni": "before_nodes",
 }
 APP_ASSOCIATION = "aws_eks_pod_identity_association.app[0]"
+KEYS = {"Logs": "logs", "Messages of the alarms": "alarms"}  # what describes each; all others are for secrets
 CONTROLLER_ASSOCIATION = "aws_eks_pod_identity_association.load_balancer_controller"
 
 Found = Iterator[tuple[str, str]]
@@ -105,7 +106,7 @@ def _roles(aws: Aws, deployment: Deployment) -> Found:
 
 def _keys(aws: Aws, deployment: Deployment) -> Found:
     for key in keys(aws, deployment):
-        name = "logs" if key.get("Description") == f"Logs of {deployment.cluster}" else "secrets"
+        name = KEYS.get(key.get("Description", "").removesuffix(f" of {deployment.cluster}"), "secrets")
         yield f"aws_kms_key.{name}", key["KeyId"]
         for alias in aws.pages("kms", "list_aliases", "Aliases", KeyId=key["KeyId"]):
             yield f"aws_kms_alias.{name}", alias["AliasName"]

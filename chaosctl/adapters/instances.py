@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from chaosctl.adapters.aws import Aws, AwsRefused
+
+CLUSTER_TAG, GROUP_TAG = "eks:cluster-name", "eks:nodegroup-name"
+
+
+@dataclass(frozen=True)
+class NodeGroup:
+    """A managed node group: the fewest nodes that it may have, and how many it is to have."""
+
+    cluster: str
+    name: str
+    least: int
+    wanted: int
 
 
 class Instances:
@@ -21,6 +35,23 @@ class Instances:
             raise
         found = [one for reservation in answer["Reservations"] for one in reservation["Instances"]]
         return str(found[0]["State"]["Name"]) if found else ""
+
+    def group_of(self, instance: str) -> NodeGroup | None:
+        """The managed node group of an instance, by the tags that EKS gives it; None when it is in none."""
+        answer = self._aws.call("ec2", "describe_instances", InstanceIds=[instance])
+        found = [one for reservation in answer["Reservations"] for one in reservation["Instances"]]
+        tags = {tag["Key"]: tag["Value"] for tag in (found[0].get("Tags") or ())} if found else {}
+        cluster, name = tags.get(CLUSTER_TAG), tags.get(GROUP_TAG)
+        if not cluster or not name:
+            return None
+        described = self._aws.call("eks", "describe_nodegroup", clusterName=cluster, nodegroupName=name)["nodegroup"]
+        sizes = described["scalingConfig"]
+        return NodeGroup(cluster, name, sizes["minSize"], sizes["desiredSize"])
+
+    def resize(self, cluster: str, group: str, least: int, wanted: int) -> None:
+        """Give a node group other sizes; returns when that was acknowledged."""
+        sizes = {"minSize": least, "desiredSize": wanted}
+        self._aws.call("eks", "update_nodegroup_config", clusterName=cluster, nodegroupName=group, scalingConfig=sizes)
 
     def terminate(self, instance: str) -> None:
         """Terminate it; returns when that was acknowledged."""

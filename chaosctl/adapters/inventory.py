@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaosctl.adapters import elb
+from chaosctl.adapters import cloudwatch, elb
 from chaosctl.adapters.aws import Aws, AwsRefused
 
 ENVIRONMENT_TAG = "chaosctl:environment"
@@ -226,6 +226,24 @@ def _secrets(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
         yield Leftover("KMS key", key["Arn"], "our tags")
 
 
+def watching(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
+    """Alarms and the dashboard. A dashboard has no tags, but says to which environment it belongs."""
+    for alarm, tags in cloudwatch.tagged_alarms(aws, deployment.cluster):
+        yield Leftover("alarm", alarm.name, "our tags", is_ours(tags, deployment))
+    text = cloudwatch.dashboard(aws, deployment.cluster)
+    if text is not None:
+        environment = f"environment {deployment.tags.get('chaosctl:environment', '')}"
+        yield Leftover("dashboard", deployment.cluster, "its name", environment in text)
+
+
+def _topics(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
+    for topic in aws.pages("sns", "list_topics", "Topics"):
+        arn = topic["TopicArn"]
+        if arn.endswith(f":{deployment.cluster}-alarms"):
+            tags = aws.call("sns", "list_tags_for_resource", ResourceArn=arn)["Tags"]
+            yield Leftover("SNS topic", arn, "our tags", is_ours({t["Key"]: t["Value"] for t in tags}, deployment))
+
+
 def _tagged(aws: Aws, deployment: Deployment) -> Iterator[Leftover]:
     filters = [{"Key": key, "Values": [value]} for key, value in deployment.tags.items()]
     found = aws.pages(
@@ -263,5 +281,7 @@ PROBES: Sequence[Callable[[Aws, Deployment], Iterator[Leftover]]] = (
     _logs,
     _identity,
     _secrets,
+    watching,
+    _topics,
     _tagged,
 )

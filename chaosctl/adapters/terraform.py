@@ -30,7 +30,7 @@ ERRORED_STATE = "errored.tfstate"  # what Terraform writes when it could not sto
 ADOPTION = "adoption.tf"  # import blocks for one apply, in the working copy; whatever is not shipped goes from there
 ENDED = (0, 1)  # statuses with which Terraform ends by itself, its state stored
 SHIPPED = ("*.tf", "*.tftpl", ".terraform.lock.hcl")
-OTHER_ROOTS = ("bootstrap", "tests")
+OTHER_ROOTS = ("alarms", "bootstrap", "tests")
 
 REMEDIES = {
     "AccessDenied": "give the credentials in use the permission that is named",

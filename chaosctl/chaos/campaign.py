@@ -19,6 +19,7 @@ WORSE = (
     Verdict.INVALID,
     Verdict.NOT_STEADY,
     Verdict.SLO_BREACHED,
+    Verdict.ALARM_SILENT,
     Verdict.NOT_RECOVERED,
     Verdict.ABORTED,
 )

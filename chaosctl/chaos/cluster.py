@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from chaosctl.adapters.execution import Execution, execute
 from chaosctl.adapters.follow import Follow
+from chaosctl.adapters.instances import NodeGroup
 from chaosctl.adapters.kube import DISRUPTION_BUDGETS, NAMESPACES, PODS, Kube, Resource
 from chaosctl.adapters.pod import Pod
 from chaosctl.errors import ChaosctlError, Unreachable
@@ -145,6 +146,12 @@ class Cluster(Protocol):
 
 class Cloud(Protocol):
     """The instances behind the nodes. Errors are ChaosctlErrors."""
+
+    def group_of(self, instance: str) -> NodeGroup | None:
+        """The managed node group of an instance; None when it is in none."""
+
+    def resize(self, cluster: str, group: str, least: int, wanted: int) -> None:
+        """Give a node group other sizes; returns when that was acknowledged."""
 
     def state(self, instance: str) -> str:
         """running, shutting-down, terminated ...; empty when there is no such instance."""

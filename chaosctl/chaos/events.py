@@ -93,6 +93,14 @@ class TargetsUnknown(ChaosEvent):
 
 
 @dataclass(frozen=True)
+class AlarmSeen(ChaosEvent):
+    """An alarm that the run expects changed its state, or was looked at for the first time."""
+
+    name: str
+    state: str  # OK, ALARM, INSUFFICIENT_DATA or missing
+
+
+@dataclass(frozen=True)
 class TrafficStarted(ChaosEvent):
     """The prober's schedule begins at `at`."""
 

@@ -169,7 +169,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that a run needs to know. `aim` carries what the user agreed to beyond the default guard rails."""
+    """Everything that a run needs to know. `aim` carries what the user agreed to beyond the default guard rails.
+
+    alarms  names of those that are to go off, and to be over again
+    """
 
     environment: str
     target: str
@@ -178,3 +181,4 @@ class Experiment:
     traffic: TrafficPlan
     budgets: Budgets = Budgets()
     timing: Timing = Timing()
+    alarms: tuple[str, ...] = ()

@@ -9,7 +9,8 @@ from chaosctl.chaos.result import MAX_LAG
 
 def unsteady(record: Record, *, with_targets: bool) -> str:
     """What is missing before the fault may be injected; empty when nothing is."""
-    return _pods(record) or (_targets(record) if with_targets else "") or _traffic(record) or late(record)
+    pods_and_targets = record.drill.loud() or _pods(record) or (_targets(record) if with_targets else "")
+    return pods_and_targets or _traffic(record) or late(record)
 
 
 def _pods(record: Record) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from chaosctl.chaos import events as e
 from chaosctl.chaos import outage
+from chaosctl.chaos.drill import Drill
 from chaosctl.chaos.experiment import Experiment
 from chaosctl.chaos.recovery import Recovery
 from chaosctl.chaos.requests import CONTROL, NEW, REUSED, STREAMS, Request
@@ -20,6 +21,7 @@ class Record:
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.recovery = Recovery(experiment.plan)
+        self.drill = Drill(experiment.alarms)
         self.requests: dict[str, list[Request]] = {NEW: [], REUSED: [], CONTROL: []}
         self.phases: dict[str, float] = {}
         self.clock_step = 0.0  # seconds by which the wall clock left the monotonic one, at the worst
@@ -56,6 +58,7 @@ class Record:
         self.phases[event.phase] = event.at
         if event.phase == "inject":
             self.recovery.begin()
+            self.drill.begin()
 
     def clock(self, event: e.ClockSeen) -> None:
         """Both clocks were looked at."""
@@ -138,6 +141,7 @@ _HANDLERS: dict[type[e.ChaosEvent], Callable[[Record, Any], None]] = {
     e.WatchBroken: Record.broken,
     e.WatchRestored: _set("watch_broken", lambda _: ""),
     e.TargetsSeen: _targets,
+    e.AlarmSeen: lambda record, event: record.drill.seen(event.at, event.name, event.state),
     e.TargetsUnknown: _set("targets_unknown", lambda event: event.why),
     e.TrafficStarted: _set("traffic_began", lambda event: event.at),
     e.RequestsSeen: Record.seen,

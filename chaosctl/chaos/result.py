@@ -8,6 +8,7 @@ from typing import Any
 
 from chaosctl.chaos import outage
 from chaosctl.chaos.cluster import PodState
+from chaosctl.chaos.drill import Drilled
 from chaosctl.chaos.experiment import Budgets, Experiment, Sign, Victim
 from chaosctl.chaos.outage import StreamFigures
 from chaosctl.chaos.record import Record
@@ -61,6 +62,7 @@ class Result:
     streams: tuple[StreamFigures, ...]
     clocks: Clocks
     tester: Tester | None
+    alarms: tuple[Drilled, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """For --json: plain data; the experiment's plan can be executed again with --plan."""
@@ -89,6 +91,7 @@ def conclude(record: Record) -> Result:
         streams=streams,
         clocks=clocks,
         tester=_tester(record),
+        alarms=record.drill.outcome(record.recovery.fault_at, record.recovery.zero),
     )
 
 
@@ -110,6 +113,7 @@ def _facts(record: Record, clocks: Clocks, streams: tuple[StreamFigures, ...]) -
         invalid=tuple(_invalid(record, clocks)),
         unrecovered=tuple(_unrecovered(record, clocks)) if gone else (),
         breaches=tuple(_breaches(record.experiment.budgets, clocks, streams)) if gone else (),
+        silent=tuple(filter(None, [record.drill.unfinished()])) if gone else (),
     )
 
 

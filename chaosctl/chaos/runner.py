@@ -19,9 +19,11 @@ from chaosctl.chaos import events as e
 from chaosctl.chaos import gate
 from chaosctl.chaos import plan as plans
 from chaosctl.chaos.cluster import Cluster, PodState, Targets
+from chaosctl.chaos.drill import PATIENCE
 from chaosctl.chaos.experiment import Experiment
 from chaosctl.chaos.faults import FAULTS
 from chaosctl.chaos.faults.fault import Look
+from chaosctl.chaos.probes.alarms import AlarmPoll, Alarms
 from chaosctl.chaos.probes.targets import TargetPoll
 from chaosctl.chaos.probes.watch import WatchHealth
 from chaosctl.chaos.record import Record
@@ -48,6 +50,7 @@ class World:
     interrupt  set by Ctrl-C or SIGTERM, at any time
     settings   how the app is set up, for the advisor; None when that is not known
     repeat     the command line that does the same again, for the report
+    alarms     states of the alarms; None when the run expects none
     """
 
     cluster: Cluster
@@ -58,6 +61,7 @@ class World:
     emit: Emit
     settings: AppSettings | None = None
     repeat: str = ""
+    alarms: Alarms | None = None
 
 
 class Log:
@@ -170,6 +174,8 @@ class Run:
             self._watches.append(WatchHealth(watch, self._log.tell))
         if world.targets is not None:
             probes.enter_context(TargetPoll(world.targets, self._experiment.timing.poll, self._log.tell))
+        if world.alarms is not None:
+            probes.enter_context(AlarmPoll(world.alarms, self._experiment.alarms, self._log.tell))
         probes.callback(world.start_traffic(self._experiment.traffic, self._log.tell).stop)
 
     def _plan_holds(self) -> bool:
@@ -228,9 +234,14 @@ class Run:
                 self._log.tell(e.NotInjected(time.monotonic(), "", self._fault.name, str(error)))
 
     def _stop_injecting(self) -> bool:
-        """Whether to begin nothing more: interrupted, or a budget is exceeded already."""
+        """Whether to begin nothing more: interrupted, or a budget is exceeded already.
+
+        Whoever expects an alarm wants the fault to last until it goes off, whatever users notice.
+        """
         if self._world.interrupt.is_set() or self._record.breached:
             return True
+        if self._experiment.alarms:
+            return False
         now = time.monotonic()
         if now - self._breach_looked < 2 * GLANCE:
             return False
@@ -251,9 +262,9 @@ class Run:
             if self._stop_injecting():
                 return ""
             lasts = time.monotonic() < long_enough
-            return gate.holding(record) or (f"it is to last {wanted:g} s" if lasts else "")
+            return gate.holding(record) or (f"it is to last {wanted:g} s" if lasts else record.drill.silent())
 
-        self._wait(missing, "what the fault does", max(begun + timing.give_up, long_enough))
+        self._wait(missing, "what the fault does", max(begun + timing.give_up + self._drill_patience, long_enough))
 
     def _await_aftermath(self) -> None:
         """The undo disturbs pods too: until all is as before."""
@@ -277,12 +288,17 @@ class Run:
             return (
                 gate.unsettled(record, with_targets=self._world.targets is not None)
                 or gate.disturbed(record)
+                or record.drill.unfinished()
                 or ("" if seen_enough else f"observing for {timing.observe:g} s")
             )
 
-        self._wait(missing, "the recovery", fault_at + timing.give_up)
+        self._wait(missing, "the recovery", fault_at + timing.give_up + self._drill_patience)
         if self._log.ask(lambda record: record.traffic_lost):
             self._see_recovery_through()
+
+    @property
+    def _drill_patience(self) -> float:
+        return PATIENCE if self._experiment.alarms else 0.0
 
     def _see_recovery_through(self) -> None:
         """After an interruption, or without traffic: wait, within bounds, until what was killed is replaced."""

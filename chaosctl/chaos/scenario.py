@@ -88,6 +88,7 @@ class StepOf(FaultOf):
     budgets: BudgetsOf = BudgetsOf()
     blast_radius: BlastRadius | None = None
     observe: float | None = Field(None, ge=0, description="seconds to watch after the fault, at least")
+    expect_alarms: tuple[str, ...] = Field((), description="alarms that have to go off, and to be over again")
 
     @model_validator(mode="after")
     def _one_or_many(self) -> StepOf:
@@ -123,6 +124,7 @@ class Step:
     aim: Aim
     budgets: Mapping[str, Any]
     observe: float | None = None
+    alarms: tuple[str, ...] = ()
 
 
 def steps(scenario: Scenario, seed: int, *, consent: bool = False, ignore_pdb: bool = False) -> tuple[Step, ...]:
@@ -132,7 +134,8 @@ def steps(scenario: Scenario, seed: int, *, consent: bool = False, ignore_pdb: b
         radius = step.blast_radius or scenario.blast_radius
         allowed = BlastRadius(consent=radius.consent or consent, ignore_pdb=radius.ignore_pdb or ignore_pdb)
         observe = scenario.observe if step.observe is None else step.observe
-        made.append(Step(step.title, _aim(step, seed + number, allowed), _budgets(scenario, step), observe))
+        aim, budgets = _aim(step, seed + number, allowed), _budgets(scenario, step)
+        made.append(Step(step.title, aim, budgets, observe, step.expect_alarms))
     return tuple(made)
 
 

@@ -19,6 +19,7 @@ class Verdict(Enum):
     REFUSED = "REFUSED"
     ABORTED = "ABORTED"
     INVALID = "INVALID"
+    ALARM_SILENT = "ALARM SILENT"
 
     @property
     def status(self) -> ExitStatus:
@@ -39,6 +40,7 @@ _WORDS = {
     Verdict.NO_EFFECT: "the fault was asked for, but nothing shows that it happened",
     Verdict.REFUSED: "a guard rail forbade it, nothing was done",
     Verdict.ABORTED: "the run was interrupted",
+    Verdict.ALARM_SILENT: "the fault happened and everything recovered, but an expected alarm did not tell it",
     Verdict.INVALID: "the measurement cannot be trusted, it is neither a pass nor a failure",
 }
 
@@ -56,6 +58,7 @@ class Facts:
     invalid      why the measurement cannot be trusted
     unrecovered  what has not recovered
     breaches     budgets that were exceeded
+    silent       alarms that did not go off, or were not over again
     """
 
     refused: str = ""
@@ -67,6 +70,7 @@ class Facts:
     invalid: tuple[str, ...] = ()
     unrecovered: tuple[str, ...] = ()
     breaches: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
 
 
 def judge(facts: Facts) -> tuple[Verdict, tuple[str, ...]]:
@@ -82,6 +86,7 @@ def judge(facts: Facts) -> tuple[Verdict, tuple[str, ...]]:
             () if facts.gone else ("nothing shows that it happened: no UID, restart count or state changed",),
         ),
         (Verdict.NOT_RECOVERED, facts.unrecovered),
+        (Verdict.ALARM_SILENT, facts.silent),
         (Verdict.SLO_BREACHED, facts.breaches),
         (Verdict.INVALID, partly),
     )

@@ -18,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-from chaosctl.adapters import elb
+from chaosctl.adapters import cloudwatch, elb
 from chaosctl.adapters.instances import Instances
 from chaosctl.adapters.kube import INGRESSES, PODS, Kube
 from chaosctl.chaos import campaign, runner
@@ -114,6 +114,10 @@ def chaos(
     budget_recovery: Annotated[
         float | None, typer.Option("--budget-recovery", min=0.1, help="Seconds that each recovery clock may show.")
     ] = None,
+    expect_alarm: Annotated[
+        list[str] | None,
+        typer.Option("--expect-alarm", metavar="NAME", help="It has to go off, and to be over again; repeatable."),
+    ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Put back what an earlier run left behind.")] = False,
     html: HtmlFile = None,
     junit: JunitFile = None,
@@ -122,7 +126,7 @@ def chaos(
     """Break it under live traffic: does it stay within its budget, and recover?
 
     Each verdict has its own exit status: 0 PASS, 10 SLO BREACHED, 11 NOT RECOVERED, 12 NOT STEADY, 13 NO EFFECT,
-    14 REFUSED, 15 ABORTED, 16 INVALID.
+    14 REFUSED, 15 ABORTED, 16 INVALID, 17 ALARM SILENT.
     """
     session.point(context, namespace, selector)
     if undo:
@@ -152,7 +156,13 @@ def chaos(
         options=_options(option or []),
     )
     files = Files(html, junit, prometheus)
-    return _carried_out(Chaos(session, settings, url), (Step(aim.fault, aim, {}),), plan, dry_run, files)
+    return _carried_out(
+        Chaos(session, settings, url),
+        (Step(aim.fault, aim, {}, alarms=tuple(expect_alarm or ())),),
+        plan,
+        dry_run,
+        files,
+    )
 
 
 @command
@@ -340,6 +350,7 @@ class Chaos:
             for stand_in in self._context.target.stand_ins:
                 self._session.emit(StandInUsed(stand_in.what, stand_in.real))
             runner.put_back_leftovers(self._world(None, interrupt, self._session.emit))
+            self._require_alarms(steps)
             known = self._known(steps, file)
             directory = self._directory / time.strftime("%Y%m%d-%H%M%S")
 
@@ -376,6 +387,7 @@ class Chaos:
                 self._world(self._targets(), interrupt, _both(journal.emit, self._session.emit)),
                 settings=self._app_settings(plan.place),
                 repeat=repeat,
+                alarms=self._alarm_states if step.alarms else None,
             )
             runner.run(experiment, world)
         return journals.read(journal.path)
@@ -397,7 +409,24 @@ class Chaos:
                 observe=settings.observe_seconds if step.observe is None else step.observe,
                 give_up=budgets.longest_recovery + GIVE_UP_AFTER,
             ),
+            alarms=step.alarms,
         )
+
+    def _alarm_states(self) -> dict[str, str]:
+        found = cloudwatch.alarms(self._access.aws, self._session.settings.cluster_name)
+        return {alarm.short: alarm.state for alarm in found}
+
+    def _require_alarms(self, steps: Sequence[Step]) -> None:
+        """Raise UsageProblem (CHAOS-NO-ALARM) when one is expected that there is not."""
+        wanted = {name for step in steps for name in step.alarms}
+        known = set(self._alarm_states()) if wanted and self._context.target.aws_env else set()
+        if wanted - known:
+            raise UsageProblem(
+                f"there is no alarm {', '.join(sorted(wanted - known))}",
+                code="CHAOS-NO-ALARM",
+                why=f"there are {', '.join(sorted(known))}" if known else "nothing is watched here",
+                remedy="run `chaosctl alarms`, or name another one",
+            )
 
     def _traffic(self) -> TrafficPlan:
         timeout, rate = self._settings.request_timeout_seconds, self._settings.rate

@@ -12,6 +12,7 @@ from chaosctl.chaos import events as e
 from chaosctl.chaos import plan as plans
 from chaosctl.chaos.advisor import Advice
 from chaosctl.chaos.campaign import Outcome, worst
+from chaosctl.chaos.drill import Drilled
 from chaosctl.chaos.experiment import Aim, Experiment, FaultPlan, Mode
 from chaosctl.chaos.faults.fault import Fault
 from chaosctl.chaos.outage import StreamFigures
@@ -53,6 +54,7 @@ _LINES: dict[type[Event], Callable[[Any], Event]] = {
     e.TrafficLost: lambda x: Warned(f"the prober was lost: {x.why}"),
     e.WatchBroken: lambda x: Warned(f"the watch broke: {x.why}"),
     e.WatchRestored: lambda _: Said("the watch is back"),
+    e.AlarmSeen: lambda x: Said(f"alarm {x.name}: {x.state}"),
     e.TargetsUnknown: lambda x: Warned(f"targets cannot be asked for: {x.why}"),
 }
 
@@ -180,6 +182,8 @@ def concluded(result: Result, journal: Path, again: str, advice: Sequence[Advice
     blocks: list[str | Table] = [_verdict(result)]
     if result.streams:
         blocks += [_traffic(result), _recovery(result.clocks, result.experiment)]
+    if result.alarms:
+        blocks.append(_alarms(result.alarms))
     if result.kills and result.verdict.name not in ("NOT_STEADY", "REFUSED"):
         blocks.append(_killed(result.kills))
     if advice:
@@ -228,6 +232,16 @@ def _recovery(clocks: Clocks, experiment: Experiment) -> Table:
         shown = "not measured" if seconds is None else f"{seconds:.2f} s"
         rows.append((_CLOCKS[name], shown, f"<= {budgets.of_clock(name):g} s"))
     return Table(("recovery clock", f"after the {start}", "allowed"), rows, f"Recovery, from the acknowledged {start}")
+
+
+def _alarms(alarms: Sequence[Drilled]) -> Table:
+    shown = [(_after(a.went_off, "never"), _after(a.was_over, "not seen")) for a in alarms]
+    rows = [(alarm.name, *seconds) for alarm, seconds in zip(alarms, shown, strict=True)]
+    return Table(("expected alarm", "went off after the fault", "over after its end"), rows)
+
+
+def _after(seconds: float | None, never: str) -> str:
+    return never if seconds is None else f"{seconds:.0f} s"
 
 
 def _killed(kills: Sequence[Kill]) -> Table:

@@ -13,11 +13,12 @@ from chaosctl.cli.command import CONTEXT
 
 # name -> the line that `chaosctl --help` shows; each is the module chaosctl.cli.NAME
 COMMANDS = {
-    "up": "Deploy everything: infra, kubeconfig, controller, app, smoke.",
+    "up": "Deploy everything: infra, kubeconfig, controller, app, alarms, smoke.",
     "infra": "Make network, cluster, nodes and identities with Terraform.",
     "kubeconfig": "Let kubectl in, with an entry in the kubeconfig.",
     "controller": "Install the AWS Load Balancer Controller.",
     "app": "Install the app, until users reach every pod of it.",
+    "alarms": "Watch the app with alarms and a dashboard.",
     "doctor": "What could stop a run: credentials, quotas, versions, locks, leftovers, this machine.",
     "plan": "What `up` would change, and what it costs.",
     "cost": "What a deployment costs a month, and what the money buys.",
@@ -25,6 +26,7 @@ COMMANDS = {
     "chaos": "Break it under live traffic: does it stay within its budget, and recover?",
     "status": "The page to open first: what exists, in which state, what users get.",
     "logs": "What the app's containers wrote, those that are gone too.",
+    "top": "How the app is doing, by its metrics and alarms.",
     "url": "Where the app is.",
     "down": "Remove everything, and prove that nothing is left.",
     "lab": "The lab on this machine: start, stop, look at it.",

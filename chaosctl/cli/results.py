@@ -24,6 +24,7 @@ from chaosctl.adapters.certificates import Certificate
 from chaosctl.adapters.elb import LoadBalancer, TargetHealth
 from chaosctl.adapters.inventory import Leftover
 from chaosctl.adapters.terraform_plan import AttributeChange
+from chaosctl.chaos.drill import Drilled
 from chaosctl.chaos.experiment import Budgets, FaultPlan, Timing, TrafficPlan
 from chaosctl.chaos.outage import Latency, Outage
 from chaosctl.chaos.recovery import Clocks
@@ -89,6 +90,31 @@ class Release(StageAlone):
 
 class App(Release):
     url: str
+
+
+class Alarms(StageAlone):
+    alarms: list[str]
+    topic: str
+    dashboard: str
+
+
+class FigureOfTop(TypedDict):
+    """A value for each of the last 15 full minutes, the oldest first; null: none was published."""
+
+    unit: str
+    last: float | None
+    values: list[float | None]
+
+
+class AlarmOfTop(TypedDict):
+    state: str
+    reason: str
+
+
+class Top(TypedDict):
+    until: str
+    figures: dict[str, FigureOfTop]
+    alarms: dict[str, AlarmOfTop]
 
 
 class Finding(TypedDict):
@@ -193,6 +219,7 @@ class Experiment(TypedDict):
     traffic: TrafficPlan
     budgets: Budgets
     timing: Timing
+    alarms: list[str]
 
 
 class Advice(TypedDict):
@@ -217,6 +244,7 @@ class Judged(TypedDict):
     streams: list[Stream]
     clocks: Clocks
     tester: Tester | None
+    alarms: list[Drilled]
     advice: list[Advice]
 
 
@@ -400,6 +428,7 @@ RESULTS: dict[str, Any] = {
     "kubeconfig": Kubeconfig,
     "controller": Release,
     "app": App,
+    "alarms": Alarms,
     "doctor": Doctor,
     "plan": Plan,
     "cost": Costs,
@@ -411,6 +440,7 @@ RESULTS: dict[str, Any] = {
     "chaos runs": Runs,
     "status": Seen | Nowhere,
     "logs": Logs,
+    "top": Top,
     "url": Url,
     "down": Down,
     "lab start": LabStarted,

@@ -21,7 +21,7 @@ def up(
     session: Session,
     switch: Annotated[bool, typer.Option("--switch", help="Make it kubectl's current context.")] = False,
 ) -> Report:
-    """Deploy everything: infra, kubeconfig, controller, app, smoke.
+    """Deploy everything: infra, kubeconfig, controller, app, alarms, smoke.
 
     Can be run again at any time: each stage does only what is missing, and it stops at the first that fails.
     """

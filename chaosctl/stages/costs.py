@@ -19,7 +19,6 @@ PRICED = {
     "aws_nat_gateway": ("NAT gateway", "hourly", "nat_gateway"),
     "aws_eip": ("public IPv4 address", "hourly", "public_ipv4"),
     "aws_cloudwatch_dashboard": ("dashboard", "monthly", "dashboard"),
-    "aws_cloudwatch_metric_alarm": ("alarm", "monthly", "alarm"),
     "aws_kms_key": ("KMS key", "monthly", "kms_key"),
 }
 NOT_COUNTED = "traffic, requests, log volume (`chaosctl cost` does)"
@@ -113,6 +112,7 @@ def bill(resources: Iterable[Resource], *, balancers: int, zones: int, prices: P
     """The items; load balancers face the internet with an address in each of `zones` zones."""
     every = list(resources)
     items = [_fixed(every, kind, prices) for kind in PRICED]
+    items.append(Item("metrics that alarms look at", _alarmed(every), prices.a_month("monthly", "alarm")))
     disk = _disk(every)
     for group in (r.values for r in every if r.type == "aws_eks_node_group"):
         nodes = int(_first(group.get("scaling_config")).get("desired_size") or 0)
@@ -132,6 +132,12 @@ def total(items: Iterable[Item]) -> float:
 def _fixed(resources: list[Resource], kind: str, prices: Prices) -> Item:
     what, table, name = PRICED[kind]
     return Item(what, sum(r.type == kind for r in resources), prices.a_month(table, name))
+
+
+def _alarmed(resources: list[Resource]) -> int:
+    """AWS charges for each metric of an alarm: an expression has several."""
+    queries = [r.values.get("metric_query") or () for r in resources if r.type == "aws_cloudwatch_metric_alarm"]
+    return sum(sum(bool(query.get("metric")) for query in asked) or 1 for asked in queries)
 
 
 def _disk(resources: list[Resource]) -> int:

@@ -26,7 +26,7 @@ from chaosctl.adapters.kube import (
 from chaosctl.adapters.terraform import TerraformFailed
 from chaosctl.errors import ChaosctlError, LeftoversFound, PreconditionFailed, StageFailed, Unreachable
 from chaosctl.events import Emit, Step, Warned
-from chaosctl.stages import controller, entrance, kubeconfig, naming, running
+from chaosctl.stages import alarms, controller, entrance, kubeconfig, naming, running
 from chaosctl.stages.access import Access
 from chaosctl.stages.infra import deployment, destroy_infra, forget_terraform
 from chaosctl.stages.stage import Context, Stage, StageResult
@@ -46,7 +46,7 @@ LAST_RESORT = "as a last resort what the controller made is deleted through the 
 
 def stages() -> list[Stage]:
     """The steps of `down`, in order. Each does nothing when its part is gone already."""
-    return [Balancers(), Releases(), Cloud(), UserKubeconfig(), Proof()]
+    return [Watching(), Balancers(), Releases(), Cloud(), UserKubeconfig(), Proof()]
 
 
 def run(context: Context) -> StageResult:
@@ -69,6 +69,21 @@ def _live_kube(context: Context) -> Kube | None:
     except (PreconditionFailed, Unreachable) as error:
         context.emit(Warned(f"the cluster cannot be asked ({error.why or error.what})", LAST_RESORT))
         return None
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Removes alarms and dashboard."""
+
+    name: str = "alarms"
+
+    def describe(self) -> str:
+        """What it is going to do."""
+        return "remove the alarms, before there is anything to tell"
+
+    def run(self, context: Context) -> StageResult:
+        """See stages/alarms.py. What it cannot remove the proof finds."""
+        return alarms.remove(context)
 
 
 @dataclass(frozen=True)

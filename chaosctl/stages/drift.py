@@ -11,7 +11,7 @@ from chaosctl.adapters import elb
 from chaosctl.adapters.helm import Release
 from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, INGRESSES, Kube
 from chaosctl.errors import PreconditionFailed
-from chaosctl.stages import controller, entrance, infra, naming, redaction
+from chaosctl.stages import alarms, controller, entrance, infra, naming, redaction
 from chaosctl.stages.access import Access
 from chaosctl.stages.release import HELM_MANAGER, drift_of
 from chaosctl.stages.stage import Context
@@ -206,7 +206,10 @@ def name(scene: _Scene) -> Iterator[Difference]:
 
 def terraform(scene: _Scene) -> Iterator[Difference]:
     """Everything that Terraform made is there, as the module and the settings say."""
-    for change in infra.examine_infra(scene.context) if infra.has_state(scene.context) else ():
+    context = scene.context
+    examined = infra.examine_infra(context) if infra.has_state(context) else []
+    watching = alarms.examine(context) if alarms.has_state(context) else []
+    for change in (*examined, *watching):
         if change.matters:
             what = "; ".join(map(str, change.attributes)) or ACTIONS.get(change.action, change.action)
             yield Difference("Terraform", change.address, what)

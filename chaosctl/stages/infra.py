@@ -27,7 +27,8 @@ from chaosctl.toolbox import providers
 STATE_MARK = "chaosctl/bootstrap"  # object that says with which version of terraform/bootstrap the bucket is complete
 STATE_KEY = "{environment}/terraform.tfstate"  # in the bucket
 LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
-MAIN, BOOTSTRAP, EXAMINED, EXAMINED_MODULE = "terraform", "bootstrap", "plan", "plan-module"  # in Context.workdir
+MAIN, BOOTSTRAP, ALARMS = "terraform", "bootstrap", "alarms"  # in Context.workdir
+EXAMINED, EXAMINED_MODULE = "plan", "plan-module"  # in Context.workdir
 NOT_TERRAFORMS = {"deletion_protection"}  # provider 5.x cannot set it: `_protect` does
 
 
@@ -114,15 +115,25 @@ def _retiring(context: Context) -> list[str]:
 
 def open_terraform(context: Context) -> Terraform:
     """The main module, initialised, with the state of this environment."""
-    terraform = _terraform(context, config.asset("terraform"), context.workdir / MAIN)
+    return opened(context, MAIN, STATE_KEY)
+
+
+def opened(context: Context, directory: str, key: str) -> Terraform:
+    """A module, initialised, with its state of this environment under `key`."""
+    terraform = _terraform(context, _sources(directory), context.workdir / directory)
     terraform.init(
         {
             "bucket": context.target.state_bucket,
-            "key": STATE_KEY.format(environment=context.settings.environment),
+            "key": key.format(environment=context.settings.environment),
             "region": context.target.region,
         }
     )
     return terraform
+
+
+def _sources(directory: str) -> Path:
+    main = config.asset("terraform")
+    return main if directory == MAIN else main / directory
 
 
 def plan_infra(context: Context) -> Plan:
@@ -132,20 +143,25 @@ def plan_infra(context: Context) -> Plan:
 
 def examine_infra(context: Context) -> list[ResourceChange]:
     """Every resource that Terraform has or would have, and what `infra` would do to it. Takes no lock."""
-    terraform = open_terraform(context) if _bucket_mark(context)[0] else _without_state(context)
+    terraform = open_terraform(context) if has_bucket(context) else without_state(context, MAIN)
     return changes(terraform.examine(variables(context)))
 
 
 def has_state(context: Context) -> bool:
     """Whether Terraform ever made anything that it remembers."""
-    return _bucket_mark(context)[0] and bool(open_terraform(context).known())
+    return has_bucket(context) and bool(open_terraform(context).known())
 
 
-def _without_state(context: Context) -> Terraform:
-    """The main module with an empty state on this machine: the bucket for the real one does not exist yet."""
+def has_bucket(context: Context) -> bool:
+    """Whether the bucket of the states exists."""
+    return _bucket_mark(context)[0]
+
+
+def without_state(context: Context, directory: str) -> Terraform:
+    """A module with an empty state on this machine: the bucket for the real one does not exist yet."""
     sources = context.workdir / EXAMINED_MODULE
     shutil.rmtree(sources, ignore_errors=True)
-    shutil.copytree(config.asset("terraform"), sources, ignore=shutil.ignore_patterns(".terraform", "tests"))
+    shutil.copytree(_sources(directory), sources, ignore=shutil.ignore_patterns(".terraform", "tests"))
     (sources / "state_override.tf").write_text(LOCAL_STATE)
     terraform = _terraform(context, sources, context.workdir / EXAMINED)
     terraform.init()
@@ -206,7 +222,7 @@ def destroy_infra(context: Context) -> Changes:
 
     Nothing but the controller's own things may be left in the cluster that hold AWS objects: see stages/destroy.py.
     """
-    if not _bucket_mark(context)[0]:
+    if not has_bucket(context):
         return Changes()  # no state, so nothing was ever made
     terraform = open_terraform(context)
     terraform.recover()
@@ -221,7 +237,7 @@ def destroy_infra(context: Context) -> Changes:
 
 def forget_terraform(context: Context) -> None:
     """Remove Terraform's files of this environment from this machine; the state, if any, is in its bucket."""
-    for directory in (MAIN, BOOTSTRAP, EXAMINED, EXAMINED_MODULE):
+    for directory in (MAIN, BOOTSTRAP, ALARMS, EXAMINED, EXAMINED_MODULE):
         shutil.rmtree(context.workdir / directory, ignore_errors=True)
     (context.workdir / providers.FILE).unlink(missing_ok=True)
 

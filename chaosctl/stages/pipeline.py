@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chaosctl.stages.alarms import Alarms
 from chaosctl.stages.app import App
 from chaosctl.stages.controller import Controller
 from chaosctl.stages.doctor import Doctor
@@ -19,5 +20,6 @@ def stages(*, switch: bool = False) -> list[Stage]:
         Kubeconfig(switch),
         Controller(),
         App(),
+        Alarms(),
         Smoke(),
     ]

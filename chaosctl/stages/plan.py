@@ -14,7 +14,7 @@ from chaosctl.adapters.helm import Helm, Release
 from chaosctl.adapters.kube import Kube
 from chaosctl.adapters.terraform_plan import ResourceChange
 from chaosctl.errors import StageFailed
-from chaosctl.stages import app, certificate, controller, costs, infra, redaction
+from chaosctl.stages import alarms, app, certificate, controller, costs, infra, redaction
 from chaosctl.stages.access import Access
 from chaosctl.stages.costs import Item, Resource
 from chaosctl.stages.release import drift_of
@@ -78,7 +78,7 @@ class _Rendered:
 def forecast(context: Context) -> Forecast:
     """Ask Terraform, Helm and the cluster. The caller holds the lock of the environment."""
     prices = _prices(context)
-    resources = infra.examine_infra(context)
+    resources = [*infra.examine_infra(context), *alarms.examine(context)]
     releases = list(_releases(context))
     before, after = ([Resource(r.type, v) for r in resources if (v := _values(r, side))] for side in (0, 1))
     zones = context.settings.infra.az_count

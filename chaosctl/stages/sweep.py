@@ -139,6 +139,9 @@ def _key(aws: Aws, arn: str) -> None:
 
 
 DELETIONS: Mapping[str, Callable[[Aws, str], None]] = {
+    "alarm": _by_call("cloudwatch", "delete_alarms", "AlarmNames", many=True),
+    "dashboard": _by_call("cloudwatch", "delete_dashboards", "DashboardNames", many=True),
+    "SNS topic": _by_call("sns", "delete_topic", "TopicArn"),
     "load balancer": _by_call("elbv2", "delete_load_balancer", "LoadBalancerArn"),
     "target group": _by_call("elbv2", "delete_target_group", "TargetGroupArn"),
     "EKS node group": _node_group,

@@ -8,6 +8,34 @@ variables {
   public_access_cidrs = ["203.0.113.7/32"]
 }
 
+run "alarms_can_be_told" {
+  variables {
+    alarm_emails    = ["oncall@example.com"]
+    alarm_endpoints = ["https://example.com/alarms"]
+  }
+
+  assert {
+    condition     = aws_sns_topic.alarms.kms_master_key_id == aws_kms_key.alarms.arn
+    error_message = "Messages are encrypted with a key of our own."
+  }
+
+  assert {
+    condition = anytrue([
+      for statement in jsondecode(aws_kms_key.alarms.policy).Statement :
+      statement.Principal == { Service = "cloudwatch.amazonaws.com" } && contains(flatten([statement.Action]), "kms:Decrypt")
+    ])
+    error_message = "CloudWatch may not use the key: no alarm would be delivered."
+  }
+
+  assert {
+    condition = (
+      aws_sns_topic_subscription.email["oncall@example.com"].protocol == "email" &&
+      aws_sns_topic_subscription.endpoint["https://example.com/alarms"].protocol == "https"
+    )
+    error_message = "Subscribers differ from the variables."
+  }
+}
+
 run "defaults" {
   assert {
     condition     = aws_eks_cluster.main.name == "chaotic-backend-cluster" && aws_eks_cluster.main.version == "1.36"

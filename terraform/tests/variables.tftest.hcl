@@ -106,3 +106,14 @@ run "values_that_contradict_each_other" {
     var.budget_emails,
   ]
 }
+
+run "subscribers_of_alarms_look_like_such" {
+  command = plan
+
+  variables {
+    alarm_emails    = ["nobody"]
+    alarm_endpoints = ["example.com"]
+  }
+
+  expect_failures = [var.alarm_emails, var.alarm_endpoints]
+}

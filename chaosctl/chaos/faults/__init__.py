@@ -18,6 +18,7 @@ from chaosctl.chaos.faults.network_latency import NetworkLatency
 from chaosctl.chaos.faults.network_loss import NetworkLoss
 from chaosctl.chaos.faults.network_partition import NetworkPartition
 from chaosctl.chaos.faults.node_drain import NodeDrain
+from chaosctl.chaos.faults.node_shortage import NodeShortage
 from chaosctl.chaos.faults.node_terminate import NodeTerminate
 from chaosctl.chaos.faults.pod_kill import PodKill
 from chaosctl.chaos.faults.rolling_restart import RollingRestart
@@ -45,6 +46,7 @@ SINGLE: Mapping[str, Fault] = {
         MemoryPressure(),
         NodeDrain(),
         NodeTerminate(),
+        NodeShortage(),
         ZoneLoss(),
         CoreDnsKill(),
         ControllerKill(),

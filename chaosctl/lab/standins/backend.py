@@ -12,6 +12,8 @@ Environment:
     CHAOTIC_COLD_START_SECONDS  shortest and longest cold start, evenly distributed: "0.5,3.0"
     CHAOTIC_CRASHES_PER_HOUR    how often a running one crashes, on average: "0" is never
     CHAOTIC_SEED                makes cold start and crash repeatable per host name (in Kubernetes: per pod)
+    CHAOTIC_BAD_ANSWERS         how many per cent of the answers of / and /probe/data are 500 while it runs, and how
+                                many seconds each takes: "0,0"; probes are answered well and at once
     PORT                        where it listens: "3000"
 """
 
@@ -26,6 +28,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 State = Literal["starting", "running", "crashed"]
@@ -36,6 +39,7 @@ REASONS = {
     431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented",
     503: "Service Unavailable",
 }  # fmt: skip
+WORK = ("/", "/probe/data")
 USERS = (
     {"id": 1, "name": "Ada Lovelace", "email": "ada@example.org"},
     {"id": 2, "name": "Grace Hopper", "email": "grace@example.org"},
@@ -96,11 +100,34 @@ def _rate(text: str) -> float:
     return rate
 
 
+@dataclass(frozen=True)
+class BadAnswers:
+    """How many per cent of the answers to users are errors, and how many seconds each takes."""
+
+    percent: float = 0.0
+    seconds: float = 0.0
+
+    @classmethod
+    def told(cls, environment: Mapping[str, str]) -> BadAnswers:
+        """From the variable above. Raises ValueError that names it."""
+        text = environment.get("CHAOTIC_BAD_ANSWERS") or "0,0"
+        try:
+            percent, seconds = (float(part) for part in text.split(","))
+        except ValueError:
+            percent = seconds = -1.0
+        if not (0 <= percent <= 100 and 0 <= seconds < float("inf")):
+            raise ValueError(f"CHAOTIC_BAD_ANSWERS={text}: give per cent and seconds, as in 50,0.2")
+        return cls(percent, seconds)
+
+
 class Backend:
     """The application behind the HTTP: answers by path and state."""
 
-    def __init__(self, moods: Moods, hostname: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, moods: Moods, hostname: str, clock: Callable[[], float] = time.monotonic, bad: BadAnswers | None = None
+    ) -> None:
         self._moods = moods
+        self._bad = bad or BadAnswers()
         self._hostname = hostname
         self._clock = clock
         self._started = clock()
@@ -138,7 +165,13 @@ class Backend:
         state = self.state
         if state != "running":
             return STATUS[state], _json({"status": state, "error": f"the backend is {state}"})
+        if path in WORK and random.random() < self._bad.percent / 100:  # noqa: S311 - not a secret
+            return 500, _json({"status": state, "error": "a wrong answer"})
         return 200, _json(route())
+
+    def delay(self, path: str) -> float:
+        """Seconds until the answer may leave."""
+        return self._bad.seconds if path in WORK else 0.0
 
     def _banner(self) -> object:
         return {
@@ -279,7 +312,11 @@ class Connection(asyncio.Protocol):
             self._send(405, _json({"error": "only GET and HEAD"}), keep_alive=keep_alive)
             return
         status, body = self._server.backend.answer(request.path)
-        self._send(status, body, keep_alive=keep_alive, with_body=request.method == "GET")
+        send = partial(self._send, status, body, keep_alive=keep_alive, with_body=request.method == "GET")
+        if delay := self._server.backend.delay(request.path):
+            asyncio.get_running_loop().call_later(delay, send)
+        else:
+            send()
 
     def _send(self, status: int, body: bytes, *, keep_alive: bool, with_body: bool = True) -> None:
         if self._transport is None:
@@ -333,7 +370,7 @@ class Server:
 async def serve(environment: Mapping[str, str], hostname: str) -> None:
     """Be the backend until SIGTERM or SIGINT."""
     moods = Moods.drawn(environment, hostname)
-    server = Server(Backend(moods, hostname))
+    server = Server(Backend(moods, hostname, bad=BadAnswers.told(environment)))
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

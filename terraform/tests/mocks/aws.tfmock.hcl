@@ -48,3 +48,7 @@ mock_resource "aws_acm_certificate" {
 mock_data "aws_route53_zone" {
   defaults = { zone_id = "Z0000000000000000000" }
 }
+
+mock_resource "aws_sns_topic" {
+  defaults = { arn = "arn:aws:sns:us-west-2:123456789012:mock" }
+}

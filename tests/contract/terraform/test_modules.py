@@ -17,7 +17,7 @@ from chaosctl.stages import costs, setups
 from chaosctl.stages.costs import Resource
 from chaosctl.toolbox import Toolbox, providers
 
-ROOTS = ("terraform", "terraform/bootstrap")
+ROOTS = ("terraform", "terraform/bootstrap", "terraform/alarms")
 SET_BY_STAGES = {"region", "environment", "cluster_name", "namespace"}
 NOT_TERRAFORMS = {"deletion_protection"}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chaosctl.adapters.execution import Execution
+from chaosctl.adapters.instances import NodeGroup
 from chaosctl.adapters.kube import Conflict, EvictionBlocked, NotFound, Resource
 from chaosctl.adapters.pod import Container, Pod
 from chaosctl.chaos import events as e
@@ -215,6 +216,13 @@ class FakeCloud:
 
     cluster: FakeCluster
     terminated: list[str] = field(default_factory=list)
+    sizes: tuple[int, int] = (2, 2)  # fewest and wanted nodes of the only node group
+
+    def group_of(self, instance: str) -> NodeGroup | None:
+        return NodeGroup("demo", "main", *self.sizes)
+
+    def resize(self, cluster: str, group: str, least: int, wanted: int) -> None:
+        self.sizes = (least, wanted)
 
     def state(self, instance: str) -> str:
         return "terminated" if instance in self.terminated else "running"

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosctl.adapters.kube import NODES, Resource
+from chaosctl.adapters.kube import DEPLOYMENTS, NODES, Resource
 from chaosctl.chaos import helper, runner
 from chaosctl.chaos.cluster import DisruptionBudget
 from chaosctl.chaos.experiment import Aim
@@ -23,7 +23,7 @@ from chaosctl.chaos.result import Result
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.chaos.verdict import Verdict
 from chaosctl.errors import Refused, Unreachable, UsageProblem
-from tests.unit.chaos.fakes import PLACE, FakeCluster, experiment, node, whole_cluster, world
+from tests.unit.chaos.fakes import PLACE, FakeCloud, FakeCluster, experiment, node, whole_cluster, world
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +126,32 @@ def test_a_bad_rollout_is_rolled_back(kind: str) -> None:
     assert "is what it was" in fault.undo(data, cluster)
     assert settings_of(cluster) == before
     assert "nothing" in fault.undo(data, cluster)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("errors", "50,0"), ("slow", "0,1")])
+def test_answers_are_spoilt_through_the_variable_that_the_template_offers(kind: str, value: str) -> None:
+    cluster, fault = whole_cluster(), FAULTS["bad-rollout"]
+    (app,) = cluster.list(DEPLOYMENTS, PLACE.namespace, PLACE.selector)
+    app["spec"]["template"]["metadata"].setdefault("annotations", {})["chaosctl.dev/bad-answers-variable"] = "BAD"
+    plan = fault.plan(Aim(1, fault="bad-rollout", options={"kind": kind}), PLACE, cluster)
+    assert fault.undo_data(plan, cluster)["injected"][-1] == {"name": "BAD", "value": value}
+
+
+def test_a_backend_that_cannot_be_told_is_refused() -> None:
+    cluster, fault = whole_cluster(), FAULTS["bad-rollout"]
+    with pytest.raises(Refused, match="cannot be told to answer badly"):
+        fault.plan(Aim(1, fault="bad-rollout", options={"kind": "errors"}), PLACE, cluster)
+
+
+def test_a_node_group_gets_its_sizes_back() -> None:
+    cluster, fault = whole_cluster(), FAULTS["node-shortage"]
+    assert isinstance(cluster.cloud, FakeCloud)
+    plan = fault.plan(Aim(1, fault="node-shortage", consent=True), PLACE, cluster)
+    data = fault.undo_data(plan, cluster)
+    assert len(list(fault.inject(plan, cluster, lambda: False))) == 1
+    assert cluster.cloud.sizes == (1, 1)
+    assert "has 2 nodes again" in fault.undo(data, cluster)
+    assert cluster.cloud.sizes == (2, 2)
 
 
 def test_the_cold_start_variable_is_put_back() -> None:

@@ -50,7 +50,8 @@ def target_group(aws: Aws) -> None:
 
 
 def test_the_order_of_down() -> None:
-    assert [stage.name for stage in destroy.stages()] == ["balancers", "releases", "infra", "kubeconfig", "proof"]
+    names = [stage.name for stage in destroy.stages()]
+    assert names == ["alarms", "balancers", "releases", "infra", "kubeconfig", "proof"]
 
 
 def test_only_what_the_controller_acts_upon_is_deleted() -> None:

@@ -16,7 +16,7 @@ from chaosctl.cli.plan import _report
 from chaosctl.config import Settings
 from chaosctl.errors import ExitStatus
 from chaosctl.events import ignore
-from chaosctl.stages import access, controller, infra, plan
+from chaosctl.stages import access, alarms, controller, infra, plan
 from chaosctl.stages.plan import Forecast, forecast
 from chaosctl.stages.stage import Context
 from chaosctl.target import ChartSource, Target
@@ -54,6 +54,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Forec
         monkeypatch.setattr(Context, "aws", aws)
         monkeypatch.setattr(plan, "drift_of", lambda *_: None)
         monkeypatch.setattr(infra, "examine_infra", lambda _: list(resources))
+        monkeypatch.setattr(alarms, "examine", lambda _: [])
         charts = dict.fromkeys((controller.RELEASE, Settings().release), ChartSource("x"))
         target = Target("fake", "us-west-2", {}, charts, "bucket")
         return forecast(Context(Settings(), target, ignore, lambda *n: dict.fromkeys(n, Path("x")), tmp_path))

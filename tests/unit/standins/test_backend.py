@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from chaosctl.lab.standins.backend import Backend, BadRequest, Moods, Server, parse_head
+from chaosctl.lab.standins.backend import Backend, BadAnswers, BadRequest, Moods, Server, parse_head
 
 ROUTES = ("/", "/health/live", "/health/ready", "/probe/data")
 
@@ -205,3 +205,15 @@ def test_while_it_drains_it_answers_and_closes() -> None:
         assert (status, headers["connection"], await reader.read()) == (200, "close", b"")
 
     talk(conversation)
+
+
+def test_bad_answers_are_for_users_and_not_for_probes(clock: Clock) -> None:
+    bad = Backend(Moods(0, float("inf")), "pod-1", clock, BadAnswers.told({"CHAOTIC_BAD_ANSWERS": "100,0.2"}))
+    assert (bad.answer("/probe/data")[0], bad.answer("/health/ready")[0]) == (500, 200)
+    assert (bad.delay("/probe/data"), bad.delay("/health/live")) == (0.2, 0)
+
+
+@pytest.mark.parametrize("value", ["50", "101,0", "0,-1", "a,b"])
+def test_bad_answers_that_cannot_be_are_named(value: str) -> None:
+    with pytest.raises(ValueError, match="CHAOTIC_BAD_ANSWERS"):
+        BadAnswers.told({"CHAOTIC_BAD_ANSWERS": value})

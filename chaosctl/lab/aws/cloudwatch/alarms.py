@@ -118,7 +118,7 @@ def judge(alarm: Any, metrics: Metrics, end: int) -> tuple[State, str, dict[str,
     state = evaluation.evaluate(rule, datapoints, alarm.state_value)
     recent = [value for value in datapoints[-rule.periods :] if value is not None]
     data = {"version": "1.0", "period": period, "recentDatapoints": recent, "threshold": rule.threshold}
-    return state, _reason(rule, state, datapoints, alarm.state_value), data
+    return state, _reason(rule, state, datapoints), data
 
 
 def _rule(alarm: Any) -> Rule:
@@ -163,7 +163,7 @@ def _without_low_samples(
     return {at: value for at, value in values.items() if points[at].count >= least}
 
 
-def _reason(rule: Rule, state: State, datapoints: Sequence[float | None], before: State) -> str:
+def _reason(rule: Rule, state: State, datapoints: Sequence[float | None]) -> str:
     real = [value for value in datapoints if value is not None][-rule.periods :]
     if not real:
         if state == "INSUFFICIENT_DATA":
@@ -174,7 +174,7 @@ def _reason(rule: Rule, state: State, datapoints: Sequence[float | None], before
     words = rule.comparison.removesuffix("Threshold")
     return (
         f"Threshold Crossed: {crossed} of the last {rule.periods} datapoints [{shown}] were {words} {rule.threshold:g} "
-        f"(minimum {rule.breaching} for {before} -> ALARM), missing ones are [{rule.missing}]."
+        f"({rule.breaching} are enough for ALARM), missing ones are [{rule.missing}]."
     )
 
 
