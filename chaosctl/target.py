@@ -9,11 +9,6 @@ from typing import Any
 
 from chaosctl.findings import Check
 
-# What chaos helpers run in: any Python from 3.9 on will do.
-HELPER_IMAGE = (
-    "docker.io/library/python:3.13.14-slim@sha256:6771159cd4fa5d9bba1258caf0b82e6b73458c694d178ad97c5e925c2d0e1a91"
-)
-
 
 @dataclass(frozen=True)
 class ChartSource:
@@ -46,7 +41,7 @@ class Target:
                          is asked for; empty where there can be none
     ca_file              PEM file of the authorities that users have to trust beside those of the system, or None
     checks               what `doctor` looks at besides, because only this target has it
-    helper_image         what chaos helpers run in, unless the settings name another
+    helper_image         what chaos helpers run in; empty: the public image
     kubeconfig, kube_context  the cluster, when it is not one that the stages made themselves (target `context`): one
                          file or several, as KUBECONFIG names them; without a context their current one
     """
@@ -62,7 +57,7 @@ class Target:
     certificate: Callable[[], str] = lambda: ""
     ca_file: Path | None = None
     checks: tuple[Check, ...] = ()
-    helper_image: str = HELPER_IMAGE
+    helper_image: str = ""
     kubeconfig: str | None = None
     kube_context: str | None = None
     release: Callable[[], None] = lambda: None  # called when `down` has proved that nothing is left

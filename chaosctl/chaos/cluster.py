@@ -13,7 +13,11 @@ from chaosctl.adapters.instances import NodeGroup
 from chaosctl.adapters.kube import DISRUPTION_BUDGETS, NAMESPACES, PODS, Kube, Resource
 from chaosctl.adapters.pod import Pod
 from chaosctl.errors import ChaosctlError, Unreachable
-from chaosctl.target import HELPER_IMAGE
+
+# What helpers run in where a target has nothing of its own: any Python from 3.9 on will do.
+HELPER_IMAGE = (
+    "docker.io/library/python:3.13.14-slim@sha256:6771159cd4fa5d9bba1258caf0b82e6b73458c694d178ad97c5e925c2d0e1a91"
+)
 
 Object = Mapping[str, Any]  # a Kubernetes object, or a part of one, in JSON's shape
 OnPod = Callable[[str, Pod], None]  # ADDED, MODIFIED or DELETED, and the pod

@@ -25,7 +25,7 @@ from chaosctl.chaos import campaign, runner
 from chaosctl.chaos import plan as plans
 from chaosctl.chaos import scenario as scenarios
 from chaosctl.chaos.advisor import Advice
-from chaosctl.chaos.cluster import Cluster, Helpers, KubeCluster, Place, Targets, TargetState
+from chaosctl.chaos.cluster import HELPER_IMAGE, Cluster, Helpers, KubeCluster, Place, Targets, TargetState
 from chaosctl.chaos.experiment import Aim, Budgets, Experiment, FaultPlan, Mode, Timing, TrafficPlan
 from chaosctl.chaos.faults import FAULTS
 from chaosctl.chaos.faults import SINGLE as FAULTS_TO_NAME
@@ -287,7 +287,9 @@ class Chaos:
         self._context: Context = session.context()
         self._access = Access(self._context)
         cloud = Instances(self._access.aws) if self._context.target.aws_env else None
-        helpers = Helpers(settings.helper_image or self._context.target.helper_image, settings.helper_namespace)
+        public = session.settings.mirrors.image(HELPER_IMAGE)
+        image = settings.helper_image or self._context.target.helper_image or public
+        helpers = Helpers(image, settings.helper_namespace)
         self._cluster = KubeCluster(self._access.kube, cloud, helpers)
         self._directory = journals.directory_of(self._context.workdir)
         ours = self._context.target.kubeconfig is None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from chaosctl.chaos.cluster import Cluster, Place
-from chaosctl.chaos.experiment import Aim, FaultPlan, Mode
+from chaosctl.chaos.experiment import Aim, FaultPlan, Mode, Sign
 from chaosctl.chaos.faults.fault import Fault, Injection, Look
 from chaosctl.chaos.plan import guard_blast_radius
 
@@ -61,9 +61,14 @@ class Together(Fault):
             yield from self._faults[part.fault].inject(part, cluster, stop)
 
     def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
-        """See Fault."""
+        """See Fault. A victim of several of them has to show it of each."""
         looks = [self._faults[part.fault].look(part, cluster) for part in plan.parts]
-        proved = {uid: text for look in looks for uid, text in look.proved.items()}
+        shown: dict[str, list[str]] = {}
+        for part, look in zip(plan.parts, looks, strict=True):
+            for victim in part.victims:
+                if victim.sign is Sign.CHANGED:
+                    shown.setdefault(victim.uid, []).append(look.proved.get(victim.uid, ""))
+        proved = {uid: "; ".join(texts) for uid, texts in shown.items() if all(texts)}
         return Look(proved, "; ".join(look.missing for look in looks if look.missing))
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:

@@ -18,6 +18,7 @@ from chaosctl.chaos import helper, runner
 from chaosctl.chaos.cluster import DisruptionBudget
 from chaosctl.chaos.experiment import Aim
 from chaosctl.chaos.faults import FAULTS, SINGLE
+from chaosctl.chaos.faults.fault import Look
 from chaosctl.chaos.faults.workload import unfinished
 from chaosctl.chaos.result import Result
 from chaosctl.chaos.undo import UndoLog
@@ -415,6 +416,25 @@ def test_faults_at_once_are_one_run_and_undone_together(tmp_path: Path) -> None:
     assert (result.verdict, result.reasons) == (Verdict.PASS, ())
     assert {kill.evidence for kill in result.kills} == {"gone", "4 -> 3 replicas"}
     assert settings_of(cluster) == before
+
+
+def both(cluster: FakeCluster, tmp_path: Path) -> Result:
+    """Two faults that are held, at once on the same pod."""
+    parts = (
+        Aim(1, fault="network-loss", options={"seconds": 0}),
+        Aim(1, fault="memory-pressure", options={"seconds": 0}),
+    )
+    return runner.run(experiment(cluster, Aim(1, fault="together", parts=parts)), world(cluster, tmp_path))
+
+
+def test_a_victim_of_two_faults_shows_it_of_both(tmp_path: Path) -> None:
+    result = both(whole_cluster(), tmp_path)
+    assert (result.verdict, [kill.evidence for kill in result.kills]) == (Verdict.PASS, ["it shows; it shows"])
+
+
+def test_one_of_two_faults_is_not_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FAULTS["memory-pressure"], "look", lambda plan, cluster: Look(), raising=False)
+    assert both(whole_cluster(), tmp_path).verdict is Verdict.NO_EFFECT
 
 
 def test_faults_at_once_stay_within_the_blast_radius_together() -> None:
