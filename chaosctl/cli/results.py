@@ -18,9 +18,9 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
 
-from chaosctl.adapters.alarms import Alarm
 from chaosctl.adapters.aws import Cluster
 from chaosctl.adapters.certificates import Certificate
+from chaosctl.adapters.cloudwatch import Alarm
 from chaosctl.adapters.elb import LoadBalancer, TargetHealth
 from chaosctl.adapters.inventory import Leftover
 from chaosctl.adapters.terraform_plan import AttributeChange

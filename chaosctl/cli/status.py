@@ -132,7 +132,11 @@ def _tables(seen: Status) -> list[Table]:
         Table(("stage", "state", "seen"), seen.stages if seen.deployed else ()),
         Table(
             ("alarm", "state", "since", "why"),
-            [(a.name, a.state, a.since, a.reason) for a in seen.alarms if a.state != "OK"],
+            [
+                (a.short, a.state, f"{a.since:%Y-%m-%d %H:%M:%S UTC}" if a.since else "", a.reason)
+                for a in seen.alarms
+                if a.state != "OK"
+            ],
         ),
         Table(("node", "zone", "state", "version"), [(n.name, n.zone, ready[n.ready], n.version) for n in seen.nodes]),
         Table(

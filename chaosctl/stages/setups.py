@@ -11,8 +11,8 @@ from chaosctl.stages.costs import Item, Prices, Resource, bill
 BALANCERS = 1  # one Ingress
 DISK_GIB = 30  # default of node_disk_gib, which no setting changes
 FREE_OUT_GB = 100  # a month and account, out to the internet
-# What Terraform makes besides, whatever the settings are; a contract test counts it.
-ALWAYS = {"aws_eks_cluster": 1, "aws_kms_key": 2}
+# What Terraform makes besides, whatever the settings are; of alarms the metrics. A contract test counts it.
+ALWAYS = {"aws_eks_cluster": 1, "aws_kms_key": 3, "aws_cloudwatch_dashboard": 1, "aws_cloudwatch_metric_alarm": 11}
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,9 @@ def trade_offs(prices: Prices) -> list[TradeOff]:
             "logs and the audit log are most of it where traffic is low",
         ),
         TradeOff(
-            "a KMS key of the cluster's own, and another for its logs",
+            "KMS keys of our own for secrets, logs and alarms",
             ALWAYS["aws_kms_key"] * _a_month(prices, "kms_key", "monthly"),
-            "Kubernetes secrets and logs are encrypted with keys whose use is logged and which can be taken away",
+            "what is encrypted with them can be read by those only who may use the key, and each use is logged",
         ),
     ]
 

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chaosctl import __version__
-from chaosctl.adapters import alarms as cloudwatch
-from chaosctl.adapters import certificates, elb, kubeconfig
-from chaosctl.adapters.alarms import Alarm
+from chaosctl.adapters import certificates, cloudwatch, elb, kubeconfig
 from chaosctl.adapters.aws import Cluster
 from chaosctl.adapters.certificates import Certificate
+from chaosctl.adapters.cloudwatch import Alarm
 from chaosctl.adapters.elb import LoadBalancer, TargetHealth
 from chaosctl.adapters.http import Site
 from chaosctl.adapters.inventory import Leftover
@@ -134,7 +133,7 @@ class Status:
             return [f"what should be gone is still there: {len(self.remains)} things"] if self.remains else []
         bad = [t for t in self.targets if t.state not in {"healthy", *GOING}]
         found = [f"GET {self.answer.path}: {self.answer.problem}"] if self.answer and self.answer.problem else []
-        found += [f"the alarm {a.name} fires" for a in self.alarms if a.state == cloudwatch.FIRING]
+        found += [f"the alarm {a.short} fires" for a in self.alarms if a.state == "ALARM"]
         found += [f"{len(bad)} of {len(self.targets)} targets not healthy"] if bad else []
         found += [f"{w.name}: {w.lacks}" for w in self.workloads if w.lacks]
         found += [f"the node {n.name} is not ready" for n in self.nodes if not n.ready]
@@ -272,7 +271,7 @@ class _Page:
         return tuple(certificates.served(self._access.aws, balancer)) if balancer else ()
 
     def _alarms(self) -> tuple[Alarm, ...]:
-        return tuple(cloudwatch.alarms(self._access.aws, f"{self._settings.cluster_name}/"))
+        return tuple(cloudwatch.alarms(self._access.aws, self._settings.cluster_name))
 
     def _kubeconfig(self) -> str:
         """The file of the user's that has our context, or empty."""
@@ -314,6 +313,11 @@ def _stages(outcomes: Mapping[str, Outcome]) -> tuple[tuple[str, str, str], ...]
         ("kubeconfig", "kubeconfig", lambda file: ("done", file) if file else ("missing", "no entry for kubectl")),
         ("controller", "controller", lambda found: _of_workloads((found,) if found else ())),
         ("app", "app", _of_workloads),
+        (
+            "alarms",
+            "alarms",
+            lambda found: ("done", f"{len(found)} alarms") if found else ("missing", "nobody is told"),
+        ),
         ("smoke", "address", lambda found: _of_answer(found[1])),
     )
     answers = {stage: outcomes[name] for stage, name, _ in made}

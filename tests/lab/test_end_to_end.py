@@ -22,7 +22,7 @@ from tests.lab.user import User, interrupt
 
 pytestmark = pytest.mark.lab
 CONTEXT = "chaotic-backend-cluster"
-STAGES = ("infra", "kubeconfig", "controller", "app", "smoke")
+STAGES = ("infra", "kubeconfig", "controller", "app", "alarms", "smoke")
 
 
 @pytest.fixture(scope="module")

@@ -98,9 +98,13 @@ def test_settings_and_variables_have_the_same_names_and_defaults(terraform: Terr
 
 @pytest.fixture(scope="module")
 def made(terraform: Terraform) -> Mapping[str, list[Resource]]:
-    """What the runs of stack.tftest.hcl make or plan, by the name of the run."""
+    """What the runs of the modules' tests make or plan, by the name of the run."""
+    return {**_made(terraform, "terraform"), **_made(terraform, "terraform/alarms")}
+
+
+def _made(terraform: Terraform, root: str) -> dict[str, list[Resource]]:
     found = {}
-    for line in terraform("terraform", "test", "-json", "-verbose", "-filter=tests/stack.tftest.hcl").splitlines():
+    for line in terraform(root, "test", "-json", "-verbose").splitlines():
         told = json.loads(line)
         if told["type"] == "test_state":
             resources = told["test_state"]["root_module"]["resources"]
@@ -118,5 +122,6 @@ def made(terraform: Terraform) -> Mapping[str, list[Resource]]:
     [("defaults", InfraSettings()), ("highly_available", InfraSettings(az_count=3, single_nat_gateway=False))],
 )
 def test_cost_counts_what_terraform_makes(made: Mapping[str, list[Resource]], run: str, infra: InfraSettings) -> None:
-    real = costs.bill(made[run], balancers=setups.BALANCERS, zones=infra.az_count, prices=costs.load(None))
-    assert setups.fixed(infra, costs.load(None)) == real, "chaosctl/stages/setups.py says otherwise"
+    resources, prices = [*made[run], *made["everybody_is_told_of_everything"]], costs.load(None)
+    real = costs.bill(resources, balancers=setups.BALANCERS, zones=infra.az_count, prices=prices)
+    assert setups.fixed(infra, prices) == real, "chaosctl/stages/setups.py says otherwise"

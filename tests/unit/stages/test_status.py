@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from chaosctl.adapters import alarms, certificates, elb, kubeconfig
-from chaosctl.adapters.alarms import Alarm
+from chaosctl.adapters import certificates, cloudwatch, elb, kubeconfig
 from chaosctl.adapters.aws import Cluster
 from chaosctl.adapters.certificates import Certificate
+from chaosctl.adapters.cloudwatch import Alarm
 from chaosctl.adapters.elb import LoadBalancer, TargetHealth
 from chaosctl.adapters.inventory import Leftover
 from chaosctl.cli.status import _blocks, _data
@@ -36,6 +36,7 @@ CREATED = datetime.now(UTC) - timedelta(hours=10)
 CLUSTER = Cluster("chaotic-backend-cluster", "arn", "ACTIVE", "1.36", "https://c", "", "vpc-1", CREATED)
 BALANCER = LoadBalancer("arn:lb", "k8s-app", "lb.example", "active", "internet-facing")
 HEALTHY = [TargetHealth("arn:tg", f"10.0.0.{n}", 3000, "healthy") for n in range(3)]
+OK_ALARM = Alarm("c/5xx", "OK", "", None)
 GOOD = Answer("/probe/data", 200, 3.0)
 SETTINGS = Settings(namespace="shop", release="web")
 
@@ -79,7 +80,7 @@ class World:
     cluster: Any = CLUSTER
     kube: FakeKube = field(default_factory=serving)
     targets: Any = field(default_factory=lambda: list(HEALTHY))
-    alarms: Any = ()
+    alarms: Any = (OK_ALARM,)
     certificates: Any = ()
     answer: Answer = GOOD
     left: Any = ()
@@ -100,7 +101,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[World], S
         monkeypatch.setattr(elb, "load_balancers", lambda *_: [BALANCER] if world.cluster else [])
         monkeypatch.setattr(elb, "target_health", lambda *_: told(world.targets))
         monkeypatch.setattr(certificates, "served", lambda *_: told(world.certificates))
-        monkeypatch.setattr(alarms, "alarms", lambda *_: told(world.alarms))
+        monkeypatch.setattr(cloudwatch, "alarms", lambda *_: told(world.alarms))
         monkeypatch.setattr(status, "_left", lambda _: tuple(world.left))
         monkeypatch.setattr(status, "_asked", lambda *_: world.answer)
         monkeypatch.setattr(kubeconfig, "files", lambda: [tmp_path / "config"])
@@ -119,9 +120,9 @@ def text(seen: Status, run: Run | None = None) -> str:
 
 
 def test_all_is_well(page: Page) -> None:
-    seen = page(World(alarms=[Alarm("a-5xx", "OK", "", "")]))
+    seen = page(World(alarms=[OK_ALARM]))
     assert (seen.healthy, seen.troubles, seen.problems) == (True, [], ())
-    assert [state for _, state, _ in seen.stages] == ["done"] * 5
+    assert [state for _, state, _ in seen.stages] == ["done"] * 6
     said = text(seen)
     assert said.startswith("OK")
     assert "http://lb.example" in said and "GET /probe/data: 200 in 3 ms" in said and "Alarms: 1 OK" in said
@@ -129,7 +130,7 @@ def test_all_is_well(page: Page) -> None:
 
 def test_it_is_all_in_the_json(page: Page) -> None:
     run = Run("20261123-1", "2026-11-23 18:00:00 UTC", "pod-kill", "PASS", Path("journal.jsonl"))
-    seen = page(World(alarms=[Alarm("a", "OK", "", "")], certificates=[Certificate("arn", "x", "ISSUED", "2027", 90)]))
+    seen = page(World(alarms=[OK_ALARM], certificates=[Certificate("arn", "x", "ISSUED", "2027", 90)]))
     data = json.loads(report_json("status", Report(_data(seen, run))))
     assert mistakes(data) == []
     assert (data["result"]["last_chaos"]["verdict"], data["result"]["healthy"]) == ("PASS", True)
@@ -138,7 +139,7 @@ def test_it_is_all_in_the_json(page: Page) -> None:
 @pytest.mark.parametrize(
     ("world", "said"),
     [
-        (World(alarms=[Alarm("sustained-5xx", "ALARM", "now", "5 datapoints")]), "the alarm sustained-5xx fires"),
+        (World(alarms=[Alarm("c/5xx", "ALARM", "3 datapoints", CREATED)]), "the alarm 5xx fires"),
         (World(targets=[*HEALTHY, TargetHealth("g", "10.0.0.9", 3000, "unhealthy")]), "1 of 4 targets not healthy"),
         (World(answer=Answer("/probe/data", 503, 2.0, "status 503")), "GET /probe/data: status 503"),
         (World(certificates=[Certificate("arn", "x.org", "ISSUED", "soon", 29)]), "x.org ends in 29 days"),

@@ -1,4 +1,4 @@
-"""Alarms and certificates as AWS tells them."""
+"""The certificates of a load balancer as AWS tells them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from chaosctl.adapters.alarms import alarms
 from chaosctl.adapters.certificates import served
 from chaosctl.adapters.elb import LoadBalancer
 
@@ -17,7 +16,7 @@ BALANCER = LoadBalancer("arn:lb", "lb", "lb.example", "active", "internet-facing
 
 @dataclass
 class FakeAws:
-    """Answers by the operation's name; for the alarms also by the type that is asked for."""
+    """Answers by the key of the answer, and certificates by ARN."""
 
     answers: Mapping[str, Any]
 
@@ -27,22 +26,6 @@ class FakeAws:
     def call(self, service: str, operation: str, **arguments: Any) -> Any:
         arn = arguments["CertificateArn"]
         return {"Certificate": {"CertificateArn": arn, **self.answers[arn]}}
-
-
-def alarm(name: str, state: str) -> dict[str, Any]:
-    return {"AlarmName": name, "StateValue": state, "StateReason": "why", "StateUpdatedTimestamp": NOW}
-
-
-def test_alarms_that_fire_come_first_then_those_without_data() -> None:
-    aws = FakeAws(
-        {
-            "MetricAlarms": [alarm("c-a", "OK"), alarm("c-b", "INSUFFICIENT_DATA")],
-            "CompositeAlarms": [alarm("c-z", "ALARM")],
-        }
-    )
-    found = alarms(aws, "c")  # type: ignore[arg-type]
-    assert [a.name for a in found] == ["c-z", "c-b", "c-a"]
-    assert found[0].since == "2026-11-23 00:00:00 UTC"
 
 
 def test_certificates_of_https_listeners_the_next_to_end_first() -> None:
