@@ -6,10 +6,11 @@ its generated classes would triple the time to start and drop fields that they d
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies
 
+import orjson
 import yaml
 
 from chaosctl.adapters.pod import Pod
@@ -27,7 +29,7 @@ Objects = list[Object]
 Pods = list[Pod]
 
 MANAGER = "chaosctl"  # field manager of what is applied
-PAGE = 500  # objects per list request
+PAGE = 250  # objects per list request: of pods, two megabytes
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
 WATCH_SECONDS = 240  # the server ends a watch after this time; it is then begun again
 WEBHOOK_SILENT = "failed calling webhook"  # in the message of a 500; a webhook that says no is another one
@@ -223,8 +225,11 @@ class Kube:
 
         Of a page only what a Pod keeps stays in memory: ten thousand whole objects are several hundred megabytes.
         """
-        pages = self._pages(PODS, namespace, _selection(labels, ""))
-        return [Pod.of(o) for page in pages for o in page.get("items") or ()]
+        found: Pods = []
+        with _collector_paused():
+            for page in self._pages(PODS, namespace, _selection(labels, "")):
+                found += map(Pod.of, page.pop("items", None) or ())
+        return found
 
     def ready_pods(self, namespace: str, labels: str = "") -> Pods:
         """The pods that serve: condition Ready is true and nobody has asked for their deletion."""
@@ -286,7 +291,9 @@ class Kube:
         content_type: str = "application/json",
     ) -> Object:
         """One request; the JSON of the answer. Raises NotFound, Conflict, Unreachable ... as the API answers."""
-        answer: Object = json.loads(self._read(method, path, query or {}, body, content_type))
+        raw = self._read(method, path, query or {}, body, content_type)
+        with _collector_paused():
+            answer: Object = orjson.loads(raw)
         return answer
 
     def _read(
@@ -384,6 +391,18 @@ def _connect(kubeconfig: Path | str, context: str | None) -> Any:
     if _loopback(settings.host) and settings.proxy in getproxies().values():
         settings.proxy = None  # as in kubectl: a proxy of the environment is not for this machine itself
     return client.ApiClient(configuration=settings)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """While JSON becomes objects the garbage collector would look at them over and over, and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _loopback(url: str) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Container:
     """State of one container. `waiting` and `terminated` are reasons (CrashLoopBackOff, OOMKilled) or empty."""
 
@@ -19,7 +20,7 @@ class Container:
     terminated: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pod:
     """A pod at one moment.
 
@@ -29,7 +30,7 @@ class Pod:
     ready       condition Ready is true: all containers and all readiness gates
     deleting    its deletion has been asked for
     gates       condition types of its readiness gates
-    conditions  by type: "True", "False" or "Unknown"; `messages` says why, where the API does
+    conditions  by type: "True", "False" or "Unknown"; `messages` says why, of those where the API does
     """
 
     name: str
@@ -72,7 +73,7 @@ class Pod:
         meta, spec, status = obj["metadata"], obj.get("spec", {}), obj.get("status", {})
         owner: Mapping[str, Any] = next((o for o in meta.get("ownerReferences", ()) if o.get("controller")), {})
         conditions = status.get("conditions") or ()
-        states = {c["type"]: c["status"] for c in conditions}
+        states = {intern(c["type"]): intern(c["status"]) for c in conditions}  # the same few words in every pod
         return cls(
             name=meta["name"],
             namespace=meta["namespace"],
@@ -88,7 +89,7 @@ class Pod:
             labels=meta.get("labels") or {},
             gates=tuple(g["conditionType"] for g in spec.get("readinessGates") or ()),
             conditions=states,
-            messages={c["type"]: c.get("message") or c.get("reason") or "" for c in conditions},
+            messages={c["type"]: said for c in conditions if (said := c.get("message") or c.get("reason"))},
             containers=tuple(_container(c) for c in status.get("containerStatuses") or ()),
             environment=frozenset(e["name"] for c in spec.get("containers", ()) for e in c.get("env") or ()),
         )
