@@ -52,6 +52,10 @@ def converge(
     def attempt() -> tuple[Installed | None, str]:
         try:
             current = _freed(helm, helm.release(name, namespace), good, emit)
+            if silent.heard:  # helm would leave a failed revision behind each time: ask the webhooks alone first
+                wanted = helm.preview(name, namespace, chart, values)
+                for manifest in wanted.objects():
+                    drift_of(kube, wanted, manifest)
             return _converged(helm, kube, current, name, namespace, chart, values, emit), ""
         except WebhookSilent as error:
             silent.bear(error)
@@ -89,9 +93,11 @@ class _Silence:
 
     def __init__(self, patience: float) -> None:
         self._since, self._patience = time.monotonic(), patience
+        self.heard = False
 
     def bear(self, error: WebhookSilent) -> None:
         """Do nothing while it may end by itself; raises the error, with the webhook's name, once it will not."""
+        self.heard = True
         cause = next(iter(causes(Evidence(errors=[error.why]))), None)
         lasted = time.monotonic() - self._since
         if cause is None:

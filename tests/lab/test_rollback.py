@@ -36,11 +36,11 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     user.chaosctl("lab", "stop", "--yes", status=None)
 
 
-def wanted(user: User, values: dict[str, Any]) -> None:
+def wanted(user: User, values: dict[str, Any], patience: int = PATIENCE) -> None:
     """What the user has configured from now on."""
     with (user.home / "values.yaml").open("w") as file:
         YAML(typ="safe").dump(values, file)
-    (user.home / "chaosctl.toml").write_text(f'[app]\nvalues = "values.yaml"\ntimeout_seconds = {PATIENCE}\n')
+    (user.home / "chaosctl.toml").write_text(f'[app]\nvalues = "values.yaml"\ntimeout_seconds = {patience}\n')
 
 
 def uids(user: User) -> set[str]:
@@ -110,7 +110,7 @@ def test_the_app_waits_for_a_webhook_whose_node_has_just_died(user: User) -> Non
 
 def test_a_webhook_that_nobody_serves_is_named(user: User) -> None:
     user.kubectl("scale", "--replicas=0", *CONTROLLER)
-    wanted(user, {})
+    wanted(user, {}, patience=300)  # afterwards Kubernetes takes its time to try again what was refused
     refused = user.chaosctl("app", status=7)
     assert "[WEBHOOK-SILENT]" in refused.stderr
     assert "kube-system/aws-load-balancer-webhook-service" in refused.stderr

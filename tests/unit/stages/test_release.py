@@ -129,6 +129,29 @@ def test_a_silent_webhook_is_no_drift(kube: FakeKube) -> None:
     assert helm.did == []
 
 
+def test_while_it_is_silent_helm_leaves_no_more_failed_revisions(
+    kube: FakeKube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helm, apply, silent = FakeHelm(replace(RELEASE, status="failed")), kube.apply, [SILENT, SILENT]
+    installs: list[str] = []
+    install = helm.install
+    helm.silent = [SILENT]
+
+    def counted(*args: Any) -> Release:
+        installs.append("install")
+        return install(*args)
+
+    def asking_webhooks(*args: Any, **options: Any) -> Object:
+        if silent:
+            raise silent.pop()
+        return apply(*args, **options)
+
+    monkeypatch.setattr(helm, "install", counted)
+    monkeypatch.setattr(kube, "apply", asking_webhooks)
+    assert run(helm, kube).changed
+    assert len(installs) == 2
+
+
 def test_a_webhook_that_stays_silent_is_named(kube: FakeKube, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "FAILOVER_SECONDS", 0.0)
     helm = FakeHelm(None)
