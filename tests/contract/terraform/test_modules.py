@@ -99,18 +99,18 @@ def test_settings_and_variables_have_the_same_names_and_defaults(terraform: Terr
 @pytest.fixture(scope="module")
 def made(terraform: Terraform) -> Mapping[str, list[Resource]]:
     """What the runs of the modules' tests make or plan, by the name of the run."""
-    return {**_made(terraform, "terraform"), **_made(terraform, "terraform/alarms")}
+    return {**_made(terraform, "terraform", "stack"), **_made(terraform, "terraform/alarms", "alarms")}
 
 
-def _made(terraform: Terraform, root: str) -> dict[str, list[Resource]]:
+def _made(terraform: Terraform, root: str, file: str) -> dict[str, list[Resource]]:
     found = {}
-    for line in terraform(root, "test", "-json", "-verbose").splitlines():
-        told = json.loads(line)
+    lines = terraform(root, "test", "-json", "-verbose", f"-filter=tests/{file}.tftest.hcl").splitlines()
+    for told in map(json.loads, lines):
         if told["type"] == "test_state":
             resources = told["test_state"]["root_module"]["resources"]
             found[told["@testrun"]] = [Resource(r["type"], r["values"]) for r in resources if r["mode"] == "managed"]
         if told["type"] == "test_plan":
-            changes = [c for c in told["test_plan"]["resource_changes"] if c["mode"] == "managed"]
+            changes = [c for c in told["test_plan"].get("resource_changes", ()) if c["mode"] == "managed"]
             found[told["@testrun"]] = [
                 Resource(c["type"], c["change"]["after"]) for c in changes if c["change"]["after"]
             ]
