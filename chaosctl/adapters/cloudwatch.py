@@ -10,6 +10,7 @@ from typing import Any
 from chaosctl.adapters.aws import Aws
 
 QUERIES_AT_ONCE = 500  # that GetMetricData takes
+SETTLING = timedelta(minutes=4)  # two periods of evaluation, and the time until their metrics are published
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,18 @@ class Alarm:
     since: datetime | None
     description: str = ""
     arn: str = ""
+    changed: datetime | None = None  # when somebody made it, or changed what it watches
+
+    @property
+    def settling(self) -> bool:
+        """Whether its state is that of the first minutes, when there is nothing yet that it could have judged.
+
+        Where missing data counts as breaching, a new alarm goes off at once.
+        """
+        since = self.since or self.changed
+        if since is None or self.changed is None or datetime.now(UTC) - self.changed > SETTLING:
+            return False
+        return since - self.changed < SETTLING
 
     @property
     def short(self) -> str:
@@ -54,6 +67,7 @@ def _alarm(item: Mapping[str, Any]) -> Alarm:
         since=item.get("StateTransitionedTimestamp"),
         description=item.get("AlarmDescription", ""),
         arn=item.get("AlarmArn", ""),
+        changed=item.get("AlarmConfigurationUpdatedTimestamp"),
     )
 
 

@@ -133,7 +133,7 @@ class Status:
             return [f"what should be gone is still there: {len(self.remains)} things"] if self.remains else []
         bad = [t for t in self.targets if t.state not in {"healthy", *GOING}]
         found = [f"GET {self.answer.path}: {self.answer.problem}"] if self.answer and self.answer.problem else []
-        found += [f"the alarm {a.short} fires" for a in self.alarms if a.state == "ALARM"]
+        found += [f"the alarm {a.short} fires" for a in self.alarms if a.state == "ALARM" and not a.settling]
         found += [f"{len(bad)} of {len(self.targets)} targets not healthy"] if bad else []
         found += [f"{w.name}: {w.lacks}" for w in self.workloads if w.lacks]
         found += [f"the node {n.name} is not ready" for n in self.nodes if not n.ready]

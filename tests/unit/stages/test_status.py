@@ -192,8 +192,16 @@ def test_without_a_cluster_what_is_left_is_listed(page: Page) -> None:
 def test_cost_so_far_is_the_share_of_a_month(page: Page) -> None:
     spent = page(World()).spent
     assert spent is not None
-    assert spent.hours == pytest.approx(10, abs=0.1)
-    assert spent.dollars == pytest.approx(spent.a_month * 10 / 730, abs=0.02)
+    hours = (datetime.now(UTC) - CREATED).total_seconds() / 3600
+    assert spent.hours == pytest.approx(hours, abs=0.1)
+    assert spent.dollars == pytest.approx(spent.a_month * spent.hours / 730, abs=0.02)
+
+
+@pytest.mark.parametrize(("minutes", "troubled"), [(2, False), (6, True)])
+def test_a_new_alarm_that_has_seen_nothing_yet_is_no_trouble(page: Page, minutes: int, troubled: bool) -> None:
+    made = datetime.now(UTC) - timedelta(minutes=minutes)
+    alarm = Alarm("c/few-targets", "ALARM", "no datapoints", made + timedelta(seconds=5), changed=made)
+    assert page(World(alarms=[alarm])).troubles == (["the alarm few-targets fires"] if troubled else [])
 
 
 def test_nobody_waits_for_what_hangs() -> None:
