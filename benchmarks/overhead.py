@@ -106,7 +106,7 @@ def _by_hand(scratch: Path) -> Mapping[str, float]:
     chart = context.target.charts
     for name, namespace, values in (
         (controller.RELEASE, controller.NAMESPACE, controller.values(context, access)),
-        (context.settings.release, context.settings.namespace, app.values(context)),
+        (context.settings.release, context.settings.namespace, app.values(context, "")),
     ):
         merged = helms.merged(chart[name], values)
         timed(f"helm_{name}", lambda n=name, ns=namespace, m=merged: _helm(context, access, n, ns, m))

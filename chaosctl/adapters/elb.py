@@ -9,6 +9,7 @@ from typing import Any
 from chaosctl.adapters.aws import Aws, AwsRefused
 
 CLUSTER_TAG = "elbv2.k8s.aws/cluster"  # on all that the AWS Load Balancer Controller makes
+ANY_HOST = "*"
 TAG_BATCH = 20  # ARNs per DescribeTags
 
 
@@ -35,6 +36,15 @@ class TargetHealth:
     state: str
     reason: str = ""
     description: str = ""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A port of a load balancer. `hosts` are those whose requests it forwards to targets, ANY_HOST where all are."""
+
+    port: int
+    certificates: frozenset[str]  # ARNs; empty for HTTP
+    hosts: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,33 @@ def target_health(aws: Aws, load_balancer: LoadBalancer) -> list[TargetHealth]:
         if error.not_found:
             return []
         raise
+
+
+def listeners(aws: Aws, load_balancer: LoadBalancer) -> list[Listener]:
+    """What a load balancer listens on; empty when it was deleted meanwhile."""
+    try:
+        found = list(aws.pages("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=load_balancer.arn))
+        return [
+            Listener(
+                port=one["Port"],
+                certificates=frozenset(c["CertificateArn"] for c in one.get("Certificates", ())),
+                hosts=frozenset(_hosts(aws, one["ListenerArn"])),
+            )
+            for one in found
+        ]
+    except AwsRefused as error:
+        if error.not_found:
+            return []
+        raise
+
+
+def _hosts(aws: Aws, listener: str) -> Iterator[str]:
+    for rule in aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=listener):
+        if any(action["Type"] == "forward" for action in rule["Actions"]):
+            named = [c for c in rule["Conditions"] if c["Field"] == "host-header"]
+            yield from (value for c in named for value in c.get("HostHeaderConfig", c)["Values"])
+            if not named:
+                yield ANY_HOST
 
 
 def groups_behind(aws: Aws, load_balancer: LoadBalancer) -> list[TargetGroup]:

@@ -161,9 +161,13 @@ class _Reachable:
         if self._said and time.monotonic() - self._asked < ASK_SECONDS:
             return self._said
         ingress = self._access.kube.get(INGRESSES, self._release, self._namespace)
-        found = entrance.entrance(self._access.aws, ingress) if ingress else None
-        self._said, self._asked = entrance.lacks(found, pods), time.monotonic()
-        return self._said
+        aws = self._access.aws
+        found = entrance.entrance(aws, ingress) if ingress else None
+        said = entrance.lacks(found, pods)
+        if found and ingress and not said:
+            said = entrance.unserved(ingress, elb.listeners(aws, found.balancer))
+        self._said, self._asked = said, time.monotonic()
+        return said
 
 
 class _Possible:

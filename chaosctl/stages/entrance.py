@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chaosctl.adapters import elb
 from chaosctl.adapters.aws import Aws
-from chaosctl.adapters.elb import LoadBalancer, TargetHealth
+from chaosctl.adapters.elb import Listener, LoadBalancer, TargetHealth
 from chaosctl.adapters.kube import INGRESSES, Kube, Object
 from chaosctl.adapters.pod import Pod
 from chaosctl.errors import PreconditionFailed
@@ -72,6 +73,20 @@ def entrance(aws: Aws, ingress: Object) -> Entrance | None:
         if balancer.dns_name.lower() == hostname.lower():
             return Entrance(url_of(ingress), balancer, tuple(elb.target_health(aws, balancer)))
     return None
+
+
+def unserved(ingress: Object, listeners: Iterable[Listener]) -> str:
+    """What a load balancer does not do yet that the Ingress says, in words: it may still be as the last one said."""
+    certificates, host = certificate_of(ingress), host_of(ingress) or elb.ANY_HOST
+    port = 443 if certificates else 80
+    listener = next((one for one in listeners if one.port == port), None)
+    if listener is None:
+        return f"the load balancer does not listen on port {port} yet"
+    if certificates and not listener.certificates & set(certificates.split(",")):
+        return "the load balancer still has another certificate"
+    if host not in listener.hosts:
+        return f"the load balancer does not forward requests for {host} yet"
+    return ""
 
 
 def lacks(found: Entrance | None, pods: list[Pod]) -> str:
