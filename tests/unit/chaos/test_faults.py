@@ -324,7 +324,8 @@ def test_a_helper_that_sees_no_effect_proves_nothing(
     monkeypatch.setattr(FAULTS[fault], "shows_within", 0.2, raising=False)
     cluster = whole_cluster()
     cluster.helper_says = '{"state": "acting", "said": ""}'
-    assert judged(cluster, tmp_path, fault).verdict is Verdict.NO_EFFECT
+    options = {"seconds": 0} if "seconds" in FAULTS[fault].options.model_fields else {}
+    assert judged(cluster, tmp_path, fault, options=options).verdict is Verdict.NO_EFFECT
     assert not helpers_in(cluster)
 
 
