@@ -76,7 +76,7 @@ def measure(rounds: int, scratch: Path) -> dict[str, Any]:
 
 def _up(_: Path) -> Mapping[str, float]:
     """The program itself; returns seconds of each stage."""
-    stages = json.loads(_chaosctl("up", "--json"))["stages"]
+    stages = json.loads(_chaosctl("up", "--json"))["result"]["stages"]
     return {name: round(stage["seconds"], 1) for name, stage in stages.items()}
 
 
