@@ -10,12 +10,11 @@ from pathlib import Path
 import jinja2
 
 from chaosctl.lab.desired import Cluster
-from chaosctl.lab.layout import AWS_IN_VPC, POD_IDENTITY_IN_VPC, Layout
+from chaosctl.lab.layout import AWS_ENDPOINT, AWS_IN_VPC, CLUSTERS, POD_IDENTITY_IN_VPC, Layout
 from chaosctl.lab.pki import Pki, write_private
 from chaosctl.lab.supervisor import Program
 
 TEMPLATE = Path(__file__).parent / "templates" / "gateway.cfg.j2"
-FIRST_CLUSTER, LAST_CLUSTER = 1, 199  # loopback addresses for API servers, see Layout.loopback
 
 
 def address(layout: Layout, cluster: str) -> str:
@@ -23,7 +22,7 @@ def address(layout: Layout, cluster: str) -> str:
     file = layout.cluster(cluster) / "loopback"
     if not file.exists():
         taken = {other.read_text() for other in layout.cluster("x").parent.glob("*/loopback")}
-        candidates = (layout.loopback(index) for index in range(FIRST_CLUSTER, LAST_CLUSTER + 1))
+        candidates = (layout.loopback(index) for index in CLUSTERS)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(file, next(candidate for candidate in candidates if candidate not in taken))
     return file.read_text()
@@ -32,7 +31,7 @@ def address(layout: Layout, cluster: str) -> str:
 def aws_endpoint(layout: Layout) -> str:
     """Address and port of the lab's AWS on this machine, as the lab was started with."""
     port = json.loads((layout.root / "lab.json").read_text())["aws_port"]
-    return f"{layout.loopback(0)}:{port}"
+    return f"{layout.loopback(AWS_ENDPOINT)}:{port}"
 
 
 def render(layout: Layout, cluster: Cluster, loopback: str, aws: str) -> str:

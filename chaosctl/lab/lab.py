@@ -20,7 +20,7 @@ from chaosctl.config import Settings
 from chaosctl.errors import Busy, PreconditionFailed, StageFailed, Unreachable
 from chaosctl.events import Emit, StageFinished, StageStarted, Step
 from chaosctl.lab import cleanup, images, machine_image, memory, preflight, upstream
-from chaosctl.lab.layout import Layout
+from chaosctl.lab.layout import AWS_ENDPOINT, Layout
 from chaosctl.lab.supervisor import Program, Supervisor
 from chaosctl.toolbox import Toolbox
 from chaosctl.waiting import TimedOut, heartbeat, wait_until
@@ -72,7 +72,7 @@ class Lab:
     @property
     def endpoint(self) -> str:
         """URL of the lab's AWS on this machine."""
-        return f"http://{self.layout.loopback(0)}:{self._port}"
+        return f"http://{self.layout.loopback(AWS_ENDPOINT)}:{self._port}"
 
     @property
     def _port(self) -> int:
@@ -91,7 +91,7 @@ class Lab:
 
     def running(self) -> bool:
         """Whether the lab's AWS answers; that of another lab at the same address does not count."""
-        connection = HTTPConnection(self.layout.loopback(0), self._port, timeout=5)
+        connection = HTTPConnection(self.layout.loopback(AWS_ENDPOINT), self._port, timeout=5)
         try:
             connection.request("GET", "/chaosctl/health")
             answer = connection.getresponse()

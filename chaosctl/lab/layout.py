@@ -9,9 +9,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from ipaddress import IPv4Address
 from pathlib import Path
 
-BLOCKS = 64  # of loopback addresses: 127.64.0.0/16 to 127.127.0.0/16; preflight refuses two labs in the same
+# Every tag has loopback addresses of its own, so that two labs never meet: 65,536 blocks of 128 in 127.128.0.0/9.
+FIRST_ADDRESS = IPv4Address("127.128.0.0")
+BLOCK = 128
+AWS_ENDPOINT = 0  # its number in the block
+CLUSTERS = range(1, 32)  # of the Kubernetes API servers
+LOAD_BALANCERS = range(32, BLOCK - 2)  # more than the 50 that a Region grants; the last one can be a broadcast address
 
 
 @dataclass(frozen=True)
@@ -87,12 +93,8 @@ class Layout:
         return f"# chaosctl-{self.tag}"
 
     def loopback(self, index: int) -> str:
-        """The loopback address number `index` (0 to 65533) of this lab's block 127.X.0.0/16, X from 64 to 127.
-
-        0 is the AWS endpoint, 1 to 199 are Kubernetes API servers, 200 and up load balancers.
-        """
-        block = 64 + int(self.tag, 16) % BLOCKS
-        return f"127.{block}.{(index + 1) // 256}.{(index + 1) % 256}"
+        """The loopback address number `index` (see AWS_ENDPOINT, CLUSTERS and LOAD_BALANCERS) of this lab."""
+        return str(FIRST_ADDRESS + int(self.tag, 16) * BLOCK + 1 + index)
 
 
 def default() -> Layout:

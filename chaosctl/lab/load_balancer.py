@@ -26,14 +26,12 @@ from chaosctl.lab import haproxy, processes
 from chaosctl.lab.desired import LoadBalancer, RegisteredTarget, Store, TargetGroup, TargetState
 from chaosctl.lab.haproxy import Admin, Plan, Runtime, Server, Slot, short_id
 from chaosctl.lab.hosts import HostsFile
-from chaosctl.lab.layout import Layout
+from chaosctl.lab.layout import LOAD_BALANCERS, Layout
 from chaosctl.lab.supervisor import Program, Supervisor
 
 log = logging.getLogger(__name__)
 
 POLL = 0.2  # seconds between two looks at the targets' health
-FIRST_INDEX = 200  # of the loopback addresses of load balancers
-LAST_INDEX = 65533
 RELOAD_PATIENCE = 5.0  # seconds until a reload that has not shown up is ordered again
 PROBE_SECONDS = 1.0  # for which a new target may hold one of the probes
 
@@ -193,9 +191,11 @@ class LoadBalancers:
             self._start(balancer)
             return
         balancer.current = running == balancer.identity
+        # A second order while the first is being carried out is lost: HAProxy's master is deaf while it starts anew.
+        arrived = running == balancer.ordered or time.monotonic() - balancer.reloaded_at > RELOAD_PATIENCE
         if balancer.current:
             self._order(balancer)
-        elif balancer.ordered != balancer.identity or time.monotonic() - balancer.reloaded_at > RELOAD_PATIENCE:
+        elif arrived:
             self._reload(balancer)
 
     def _start(self, balancer: Balancer) -> None:
@@ -386,7 +386,7 @@ class LoadBalancers:
         if file.exists():
             return int(file.read_text())
         taken = {int(other.read_text()) for other in directory(self._layout).glob("*/index")}
-        index = next(number for number in range(FIRST_INDEX, LAST_INDEX) if number not in taken)
+        index = next(number for number in LOAD_BALANCERS if number not in taken)
         file.write_text(str(index))
         return index
 

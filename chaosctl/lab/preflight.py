@@ -13,11 +13,10 @@ from pathlib import Path
 
 from chaosctl.errors import PreconditionFailed
 from chaosctl.lab import cgroups, processes
-from chaosctl.lab.layout import BLOCKS, Layout
+from chaosctl.lab.layout import AWS_ENDPOINT, CLUSTERS, Layout
 
 INOTIFY_NEEDED = 48  # a lab of two nodes takes about 25, one of four 40
 API_PORT = 443  # of the first cluster's gateway, on loopback address 1
-RUN = Path("/run")
 DISK_NEEDED = 3 * 10**9  # bytes: images on two nodes, etcd and logs, with room for a day's work
 DISK_TO_GO_ON = 3 * 10**8  # bytes: for a lab whose images are there already
 Problem = tuple[str, str]  # what is wrong, what to do
@@ -124,7 +123,7 @@ def no_loopback(layout: Layout, aws_port: int) -> Iterator[Problem]:
     """In a network namespace of its own, as some sandboxes have it, the loopback interface is down at first."""
     with socket.socket() as probe:
         probe.settimeout(1)
-        if probe.connect_ex((layout.loopback(0), aws_port)) in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
+        if probe.connect_ex((layout.loopback(AWS_ENDPOINT), aws_port)) in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
             yield "the loopback interface is down", "run `ip link set lo up`"
 
 
@@ -133,18 +132,18 @@ def ports_taken(layout: Layout, aws_port: int) -> Iterator[Problem]:
     if processes.with_marker(layout.marker):
         return  # of a lab whose supervisor was killed: they are ended before anything listens again
     yield from listener(layout, aws_port)
-    if why := _occupied(layout.loopback(1), API_PORT):
+    if why := _occupied(layout.loopback(CLUSTERS[0]), API_PORT):
         yield (
-            f"{layout.loopback(1)}:{API_PORT}, for the Kubernetes API, cannot be listened on: {why}",
+            f"{layout.loopback(CLUSTERS[0])}:{API_PORT}, for the Kubernetes API, cannot be listened on: {why}",
             "stop it while the lab runs",
         )
 
 
 def listener(layout: Layout, aws_port: int) -> Iterator[Problem]:
     """Whether somebody else has the port of the lab's AWS."""
-    if why := _occupied(layout.loopback(0), aws_port):
+    if why := _occupied(layout.loopback(AWS_ENDPOINT), aws_port):
         yield (
-            f"{layout.loopback(0)}:{aws_port} cannot be listened on: {why}",
+            f"{layout.loopback(AWS_ENDPOINT)}:{aws_port} cannot be listened on: {why}",
             "stop it, or set lab.aws_port in chaosctl.toml (CHAOSCTL_LAB__AWS_PORT) to a free port",
         )
 
@@ -167,21 +166,11 @@ def names_taken(layout: Layout, aws_port: int) -> Iterator[Problem]:
     other = "set CHAOSCTL_STATE_DIR to another directory, which gives the lab other names"
     if layout.run.exists() and not layout.run.is_dir():
         yield f"{layout.run} is there and is no directory", other
-    for directory in RUN.glob(f"{layout.run.name.rpartition('-')[0]}-*"):
-        if directory != layout.run and _same_block(directory.name.rpartition("-")[2], layout.tag):
-            yield f"another lab ({directory}) has the addresses {layout.loopback(0)} and following", other
     if processes.with_marker(layout.marker):
         return  # the cgroup and what is in it are ours
     for cgroup in cgroups.existing(layout):
         if pids := (cgroup / "cgroup.procs").read_text().split():
             yield f"the cgroup {cgroup} holds process {', '.join(pids)}, which is not of this lab", other
-
-
-def _same_block(tag: str, ours: str) -> bool:
-    try:
-        return int(tag, 16) % BLOCKS == int(ours, 16) % BLOCKS
-    except ValueError:
-        return False
 
 
 CHECKS: tuple[Callable[[Layout, int], Iterator[Problem]], ...] = (

@@ -17,7 +17,7 @@ from chaosctl.findings import Check, Finding, ok, problem, warning
 from chaosctl.lab import certificate, cleanup, images, pki, preflight, upstream
 from chaosctl.lab import layout as layouts
 from chaosctl.lab.lab import Lab
-from chaosctl.lab.layout import Layout
+from chaosctl.lab.layout import AWS_ENDPOINT, Layout
 from chaosctl.stages import app, controller
 from chaosctl.target import ChartSource, StandIn, Target
 
@@ -127,7 +127,7 @@ def undiverted(environment: Mapping[str, str], layout: Layout, region: str, doma
     Empty counts as not set for all of them: profiles, session tokens, endpoints of single services, FIPS. The lab's own
     addresses are exempt from proxies; the internet is reached through them as before.
     """
-    direct = ["127.0.0.0/8", layout.loopback(0), f".{region}.elb.amazonaws.com", domain]
+    direct = ["127.0.0.0/8", layout.loopback(AWS_ENDPOINT), f".{region}.elb.amazonaws.com", domain]
     no_proxy = ",".join(filter(None, [environment.get("no_proxy") or environment.get("NO_PROXY"), *direct]))
     return {
         **{name: "" for name in environment if name.startswith("AWS_")},

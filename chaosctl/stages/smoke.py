@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ STAND_IN = "chaosctl-stand-in"  # the Server header of the lab's backend
 REDIRECTS = (301, 302, 307, 308)
 PLAIN_SECONDS = 3.0  # a port that is closed by dropping packets answers never
 NEW_SECONDS = 90.0  # a new load balancer's name takes a while to resolve everywhere
+SETTLE_SECONDS = 15.0  # AWS shows a listener's new rules some seconds before all of the load balancer goes by them
+BALANCER = "awselb/"  # begins the Server header of what a load balancer answers by itself
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,8 @@ def measure(
     """Check the routes, then time `settings.requests` requests; over https, what secures them too.
 
     Certificates are verified against the system's authorities and those in `ca_file`.
-    Raises CheckFailed when nobody has answered after `patience` seconds.
+    Raises CheckFailed when nobody has answered after `patience` seconds. For the first of them, an answer that is the
+    load balancer's own does not count yet.
     """
     site = Site(url, ca_file=ca_file)
     try:
@@ -207,12 +211,15 @@ def _warn_of_its_end(served: Served, emit: Emit) -> None:
 
 
 def _wait_for_answer(site: Site, path: str, emit: Emit, patience: float) -> None:
+    settled = time.monotonic() + min(patience, SETTLE_SECONDS)
+
     def answers() -> tuple[bool, str]:
         try:
-            site.get(path)
+            reply = _fresh(site, path)  # what is connected stays with the rules of before
         except Unreachable as error:
             return False, error.why
-        return True, ""
+        its_own = reply.headers.get("server", "").startswith(BALANCER)
+        return not its_own or time.monotonic() >= settled, f"the load balancer itself answers with {reply.status}"
 
     try:
         wait_until(answers, f"{site.url} to answer", timeout=patience, emit=emit, interval=0.5)

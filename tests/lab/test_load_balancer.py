@@ -28,9 +28,10 @@ from moto.elbv2.ssl_policies import SSL_POLICIES
 
 from chaosctl import config
 from chaosctl.events import ignore
+from chaosctl.lab import load_balancer
 from chaosctl.lab.desired import HealthCheck, Listener, LoadBalancer, RegisteredTarget, Rule, TargetGroup, TlsPolicy
 from chaosctl.lab.hosts import HostsFile
-from chaosctl.lab.layout import Layout
+from chaosctl.lab.layout import LOAD_BALANCERS, Layout
 from chaosctl.lab.load_balancer import LoadBalancers, directory, stats_socket
 from chaosctl.lab.pki import Authority, Identity, key_pem
 from chaosctl.lab.supervisor import Supervisor
@@ -124,7 +125,7 @@ class World:
 
     @property
     def address(self) -> str:
-        return self.layout.loopback(200)
+        return self.layout.loopback(LOAD_BALANCERS[0])
 
     def restart(self) -> None:
         """The process that reconciles ends, and another one takes over."""
@@ -501,6 +502,16 @@ def _serial(world: World, authority: Authority) -> int:
         _trusting(authority).wrap_socket(raw, server_hostname="a.example") as wrapped,
     ):
         return x509.load_der_x509_certificate(wrapped.getpeercert(binary_form=True) or b"").serial_number
+
+
+def test_a_change_during_a_reload_is_not_lost(serving: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_balancer, "RELOAD_PATIENCE", 3600.0)  # nothing orders a lost one again
+    for number in range(10):
+        serving.store.rules = (_rule(1, _fixed_body(f"old {number}")),)
+        serving.balancers.reconcile()
+        time.sleep(number / 100)  # so that it meets the other reload at different points
+        serving.store.rules = (_rule(1, _fixed_body(f"new {number}")),)
+        serving.until(lambda body=f"new {number}": serving.get()[1] == body)  # type: ignore[misc]
 
 
 def test_names_of_route_53_lead_to_the_load_balancer(secure: World) -> None:

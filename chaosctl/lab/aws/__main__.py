@@ -29,7 +29,7 @@ from chaosctl.lab.aws.scaling import Scaling
 from chaosctl.lab.aws.store import MotoStore
 from chaosctl.lab.aws.world import Changes
 from chaosctl.lab.clusters import Clusters
-from chaosctl.lab.layout import Layout
+from chaosctl.lab.layout import AWS_ENDPOINT, Layout
 from chaosctl.lab.load_balancer import LoadBalancers, access_log
 from chaosctl.lab.nodes import Nodes
 from chaosctl.lab.reconciler import Loop, Reconciler
@@ -84,7 +84,7 @@ def run(layout: Layout, port: int) -> int:
     saver = state.Saver(file)
     changes.listen(saver.changed)
     front = server.Front(layout, changes)
-    listener = _listen(layout.loopback(0), port, front)
+    listener = _listen(layout.loopback(AWS_ENDPOINT), port, front)
     saver.start()
     saver.changed()
     log.info("listening after %.1f s, %s", time.monotonic() - started, "restored" if restored else "empty")

@@ -45,6 +45,7 @@ from moto.elbv2.ssl_policies import SSL_POLICIES
 
 Key = tuple[str, int]
 
+LOAD_BALANCERS_GRANTED = 50  # in a Region: AWS's default quota
 MAX_TAGS = 50  # of a resource: AWS's limit; moto stops at 10, which a controller's tags and a user's soon exceed
 
 ALB_DEFAULTS = {
@@ -337,6 +338,8 @@ def _balancers() -> None:
         existing = next((b for b in self.load_balancers.values() if b.name == name), None)
         if existing is not None:  # the name was not looked at: two load balancers could have the same one
             return _same_or_refused(existing, **kwargs)
+        if len(self.load_balancers) >= LOAD_BALANCERS_GRANTED:
+            raise ELBClientError("TooManyLoadBalancers", "The maximum number of load balancers has been reached")
         public = kwargs.get("ip_address_type") or "ipv4"
         kwargs["ip_address_type"] = "dualstack" if public.startswith("dualstack") else public
         balancer = create(self, name, security_groups, *args, **kwargs)

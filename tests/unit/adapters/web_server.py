@@ -38,6 +38,7 @@ class Web(ThreadingHTTPServer):
         self._scheme = "https" if tls else "http"
         self.answers: dict[str, Any] = dict(HEALTHY)
         self.delay = 0.0
+        self.software = "test"  # the Server header
         self.hang_up_after = 0  # close each connection, without saying so, after that many answers
         self.connections = 0
 
@@ -57,6 +58,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+    def version_string(self) -> str:
+        return self.server.software
 
     def do_GET(self) -> None:
         time.sleep(self.server.delay)

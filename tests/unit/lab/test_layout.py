@@ -1,10 +1,10 @@
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chaosctl.lab.layout import Layout
+from chaosctl.lab.layout import AWS_ENDPOINT, CLUSTERS, LOAD_BALANCERS, Layout
 
 LONGEST_SOCKET = 107  # bytes in sun_path less the terminating zero
 
@@ -17,11 +17,23 @@ def test_two_labs_share_no_name() -> None:
     assert one.marker != other.marker
 
 
-@given(st.integers(0, 60_000))
-def test_addresses_are_loopback_and_distinct(index: int) -> None:
+tags = st.integers(0, 0xFFFF).map("{:04x}".format)
+indexes = st.sampled_from([AWS_ENDPOINT, *CLUSTERS, *LOAD_BALANCERS])
+
+
+@given(tags, indexes, tags, indexes)
+@example("ffff", LOAD_BALANCERS[-1], "0000", AWS_ENDPOINT)
+@example("0000", LOAD_BALANCERS[-1], "0001", AWS_ENDPOINT)
+def test_labs_have_addresses_of_their_own(tag: str, index: int, other: str, other_index: int) -> None:
+    one, two = _address(tag, index), _address(other, other_index)
+    assert one in IPv4Network("127.128.0.0/9") and one != IPv4Address("127.255.255.255")
+    assert (one == two) == ((tag, index) == (other, other_index))
+
+
+def _address(tag: str, index: int) -> IPv4Address:
     layout = Layout(Path("/a/lab"))
-    assert IPv4Address(layout.loopback(index)) in IPv4Network("127.64.0.0/10")
-    assert layout.loopback(index) != layout.loopback(index + 1)
+    layout.__dict__["tag"] = tag
+    return IPv4Address(layout.loopback(index))
 
 
 def test_sockets_fit_however_deep_the_state_is() -> None:

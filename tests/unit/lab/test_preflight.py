@@ -98,15 +98,7 @@ def test_a_lab_that_exists_needs_less_room(layout: Layout, monkeypatch: pytest.M
     assert found("disk_full", layout) == []
 
 
-def test_two_labs_with_the_same_addresses(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "RUN", tmp_path)
-    (tmp_path / f"chaosctl-{(int(layout.tag, 16) + 64) % 65536:04x}").mkdir()
-    (tmp_path / "chaosctl-nonsense").mkdir()
-    assert "another lab" in found("names_taken", layout)[0]
-
-
 def test_a_cgroup_that_somebody_else_uses(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "RUN", tmp_path)
     monkeypatch.setattr(cgroups, "existing", lambda layout: [tmp_path])
     (tmp_path / "cgroup.procs").write_text("4711\n")
     assert "process 4711" in found("names_taken", layout)[0]

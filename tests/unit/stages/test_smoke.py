@@ -102,6 +102,25 @@ def test_nobody_there() -> None:
     assert (caught.value.code, caught.value.status) == ("SMOKE-NO-ANSWER", ExitStatus.CHECK_FAILED)
 
 
+@pytest.mark.parametrize(("settles", "problems"), [(True, []), (False, ["/: status 404 instead of 200"])])
+def test_what_the_load_balancer_itself_answers_may_be_of_before(
+    web: Web, settles: bool, problems: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, fresh, asked = web.answers["/"], smoke._fresh, list[str]()
+    web.software, web.answers["/"] = "awselb/2.0", (404, b"")
+
+    def watched(site: Site, path: str) -> Reply:
+        asked.append(path)
+        if settles and len(asked) == 3:
+            web.software, web.answers["/"] = "test", right
+        return fresh(site, path)
+
+    monkeypatch.setattr(smoke, "_fresh", watched)
+    monkeypatch.setattr(smoke, "SETTLE_SECONDS", 30.0 if settles else 0.01)
+    result = measure(web.url, SmokeSettings(requests=2), ignore, patience=60)
+    assert [found for found in result.problems if found.startswith("/:")] == problems
+
+
 def test_percentiles_are_by_nearest_rank() -> None:
     values = [float(i) for i in range(1, 101)]
     assert [percentile(values, p) for p in (0, 50, 95, 99, 100)] == [1, 50, 95, 99, 100]
