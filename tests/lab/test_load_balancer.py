@@ -462,11 +462,11 @@ def test_the_security_policy_decides_which_versions_are_spoken(
 def test_every_answer_over_https_demands_https(secure: World, authority: Authority) -> None:
     secure.statuses[9001].write_text("500")
     for path, status in (("/", 200), ("/health", 500)):
-        answer = _https(secure, authority, path)
+        answer, _body = _https(secure, authority, path)
         assert (answer.status, answer.headers["Strict-Transport-Security"]) == (status, "max-age=60")
 
 
-def _https(world: World, authority: Authority, path: str) -> http.client.HTTPResponse:
+def _https(world: World, authority: Authority, path: str) -> tuple[http.client.HTTPResponse, str]:
     context = ssl.create_default_context(cadata=authority.pem.decode())
     with (
         socket.create_connection((world.address, 443)) as raw,
@@ -475,8 +475,7 @@ def _https(world: World, authority: Authority, path: str) -> http.client.HTTPRes
         wrapped.sendall(f"GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n".encode())
         answer = http.client.HTTPResponse(wrapped)
         answer.begin()
-        answer.read()
-        return answer
+        return answer, answer.read().decode()
 
 
 def test_http_is_redirected_to_the_same_place(secure: World) -> None:
@@ -493,7 +492,7 @@ def test_a_new_certificate_is_served_without_a_lost_request(secure: World, autho
     renewed = _certificate(authority, "a.example")
     serial = x509.load_pem_x509_certificate(renewed.encode()).serial_number
     secure.store.listeners = (replace(https, certificates=(renewed,)), http_)
-    secure.until(lambda: _https(secure, authority, "/").status == 200 and _serial(secure, authority) == serial)
+    secure.until(lambda: _https(secure, authority, "/")[0].status == 200 and _serial(secure, authority) == serial)
 
 
 def _serial(world: World, authority: Authority) -> int:
@@ -504,14 +503,20 @@ def _serial(world: World, authority: Authority) -> int:
         return x509.load_der_x509_certificate(wrapped.getpeercert(binary_form=True) or b"").serial_number
 
 
-def test_a_change_during_a_reload_is_not_lost(serving: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_during_a_reload_is_not_lost(
+    secure: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(load_balancer, "RELOAD_PATIENCE", 3600.0)  # nothing orders a lost one again
-    for number in range(10):
-        serving.store.rules = (_rule(1, _fixed_body(f"old {number}")),)
-        serving.balancers.reconcile()
-        time.sleep(number / 100)  # so that it meets the other reload at different points
-        serving.store.rules = (_rule(1, _fixed_body(f"new {number}")),)
-        serving.until(lambda body=f"new {number}": serving.get()[1] == body)  # type: ignore[misc]
+    https, http_ = secure.store.listeners
+    for number in range(8):
+        renewed = _certificate(authority, "a.example")
+        serial = x509.load_pem_x509_certificate(renewed.encode()).serial_number
+        secure.store.listeners = (replace(https, certificates=(renewed,)), http_)
+        secure.balancers.reconcile()
+        rules = (_rule(1, _fixed_body(f"new {number}")), FORWARD)
+        secure.store.listeners = (replace(https, certificates=(renewed,), rules=rules), http_)
+        secure.until(lambda serial=serial: _serial(secure, authority) == serial)  # type: ignore[misc]
+        secure.until(lambda body=f"new {number}": _https(secure, authority, "/")[1] == body)  # type: ignore[misc]
 
 
 def test_names_of_route_53_lead_to_the_load_balancer(secure: World) -> None:
