@@ -47,19 +47,20 @@ KEEPER = "keeps-the-lab"  # a role of another environment: the lab stays, which 
 
 def main() -> None:
     options = _options()
-    machine = Snapshot.take()
     with tempfile.TemporaryDirectory() as directory:
         user = User(Path(directory))
+        machine = Snapshot.take(user.home)
         try:
             runs = measure(user, options.runs, options.seed, options.first)
         finally:
             user.chaosctl("lab", "stop", "--yes", status=None)
+            left = Snapshot.take(user.home) - machine
     report = {
         "machine": f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "seed": options.seed,
         "runs": runs,
         "clean": sum(run["clean"] for run in runs),
-        "left on the machine": Snapshot.take() - machine,
+        "left on the machine": left,
     }
     print(json.dumps(report) if options.json else _text(report))
     sys.exit(0 if report["clean"] == len(runs) and not report["left on the machine"] else 1)

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaosctl.lab.layout import Layout
+
+MARKER = b"LAB_OF_CHAOSCTL="
+
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Processes of labs, network namespaces and interfaces, mounts, cgroups, /run directories and hosts entries."""
+    """Processes of labs, network namespaces and interfaces, mounts, cgroups, /run directories and hosts entries.
+
+    `others`: state directories, names and markers of labs that are not below `home` and run at the same time. What is
+    theirs may come and go meanwhile.
+    """
 
     things: frozenset[str]
+    others: frozenset[str]
 
     @classmethod
-    def take(cls) -> Snapshot:
-        return cls(frozenset().union(_processes(), _named(), _mounts(), _cgroups(), _hosts()))
+    def take(cls, home: Path) -> Snapshot:
+        """Now, for a user whose labs are below `home`."""
+        labs = {root for _process, root in _processes() if not root.is_relative_to(home)}
+        others = {name for root in labs for name in (str(root), Layout(root).run.name)}
+        processes = {process for process, _root in _processes()}
+        return cls(frozenset().union(processes, _named(), _mounts(), _cgroups(), _hosts()), frozenset(others))
 
     def __sub__(self, earlier: Snapshot) -> list[str]:
         """What is there now and was not then."""
-        return sorted(self.things - earlier.things)
+        others = self.others | earlier.others
+        new = self.things - earlier.things
+        return sorted(thing for thing in new if not any(other in thing for other in others))
 
 
-def _processes() -> set[str]:
-    found = set()
+def _processes() -> Iterator[tuple[str, Path]]:
+    """Each process of a lab, in words, with the state directory of that lab."""
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if b"LAB_OF_CHAOSCTL=" in (entry / "environ").read_bytes():
-                found.add(f"process {entry.name} {(entry / 'cmdline').read_bytes().replace(bytes(1), b' ').decode()}")
-    return found
+            variables = (entry / "environ").read_bytes().split(bytes(1))
+            command = (entry / "cmdline").read_bytes().replace(bytes(1), b" ").decode()
+            for root in (v.removeprefix(MARKER).decode() for v in variables if v.startswith(MARKER)):
+                yield f"process {entry.name} of {root}: {command}", Path(root)
 
 
 def _named() -> set[str]:

@@ -62,11 +62,11 @@ SHOWN = list(shown())
 @pytest.fixture(scope="module")
 def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     user = User(tmp_path_factory.mktemp("user"))
-    before = Snapshot.take()
+    before = Snapshot.take(user.home)
     user.chaosctl("up")
     yield user
     user.chaosctl("lab", "stop", "--yes", status=None)
-    assert Snapshot.take() - before == [], "the machine is not as clean as before"
+    assert Snapshot.take(user.home) - before == [], "the machine is not as clean as before"
 
 
 @pytest.mark.parametrize("example", SHOWN, ids=str)

@@ -24,13 +24,13 @@ KEEPER = {"RoleName": "of-another-environment"}
 @pytest.fixture(scope="module")
 def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     user = User(tmp_path_factory.mktemp("user"))
-    before = Snapshot.take()
+    before = Snapshot.take(user.home)
     user.chaosctl("lab", "start")
     tags = [{"Key": "chaosctl:environment", "Value": "another"}]
     user.aws("iam").create_role(**KEEPER, AssumeRolePolicyDocument="{}", Tags=tags)
     yield user
     user.chaosctl("lab", "stop", "--yes", status=None)
-    assert Snapshot.take() - before == [], "the machine is not as clean as before"
+    assert Snapshot.take(user.home) - before == [], "the machine is not as clean as before"
 
 
 @pytest.fixture(scope="module")

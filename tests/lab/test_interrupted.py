@@ -47,10 +47,10 @@ def named(points: list[Point]) -> pytest.MarkDecorator:
 @pytest.fixture(scope="module")
 def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     user = User(tmp_path_factory.mktemp("user"))
-    before = Snapshot.take()
+    before = Snapshot.take(user.home)
     yield user
     user.chaosctl("lab", "stop", "--yes", status=None)
-    assert Snapshot.take() - before == [], "the machine is not as clean as before"
+    assert Snapshot.take(user.home) - before == [], "the machine is not as clean as before"
 
 
 @named(UP)

@@ -71,10 +71,10 @@ else:
 def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     user = User(tmp_path_factory.mktemp("user"))
     (user.home / "chaosctl.toml").write_text(SETTINGS)
-    before = Snapshot.take()
+    before = Snapshot.take(user.home)
     yield user
     user.chaosctl("lab", "stop", "--yes", status=None)
-    assert Snapshot.take() - before == [], "the machine is not as clean as before"
+    assert Snapshot.take(user.home) - before == [], "the machine is not as clean as before"
 
 
 @pytest.fixture(scope="module")

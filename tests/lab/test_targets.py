@@ -75,7 +75,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Re
 def lab_user(tmp_path_factory: pytest.TempPathFactory, registry: tuple[str, Registry]) -> Iterator[User]:
     """Has started a lab that runs what the registry has."""
     user, repository = User(tmp_path_factory.mktemp("user")), tmp_path_factory.mktemp("charts")
-    before = Snapshot.take()
+    before = Snapshot.take(user.home)
     chart = config.asset("helm") / "aws-load-balancer-controller-lab"
     with mirrors.chart_repository(repository, {"aws-load-balancer-controller": chart}) as url:
         settings = SETTINGS.format(account="123456789012", charts=url, images=registry[0])
@@ -84,7 +84,7 @@ def lab_user(tmp_path_factory: pytest.TempPathFactory, registry: tuple[str, Regi
         user.chaosctl("lab", "start")
         yield user
         user.chaosctl("lab", "stop", "--yes", status=None)
-    assert Snapshot.take() - before == [], "the machine is not as clean as before"
+    assert Snapshot.take(user.home) - before == [], "the machine is not as clean as before"
 
 
 @pytest.fixture(scope="module")
