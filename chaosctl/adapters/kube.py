@@ -32,6 +32,7 @@ MANAGER = "chaosctl"  # field manager of what is applied
 PAGE = 250  # objects per list request: of pods, two megabytes
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
 WATCH_SECONDS = 240  # the server ends a watch after this time; it is then begun again
+TWO_BUDGETS = "more than one PodDisruptionBudget"  # what Kubernetes says of a pod that it never evicts
 WEBHOOK_SILENT = "failed calling webhook"  # in the message of a 500; a webhook that says no is another one
 
 
@@ -438,6 +439,13 @@ def _refusal(status: int, body: bytes, request: str) -> ChaosctlError:
         return Expired("the watch is too old to continue", code="KUBE-EXPIRED", why=why, remedy="run it again")
     if status == 429 and "/eviction" in request:
         return EvictionBlocked("a disruption budget forbids this eviction", code="KUBE-EVICTION-BLOCKED", why=why)
+    if status == 500 and TWO_BUDGETS in message:
+        return EvictionBlocked(
+            "two disruption budgets forbid this eviction for ever",
+            code="KUBE-EVICTION-BLOCKED",
+            why=why,
+            remedy="leave one PodDisruptionBudget that selects this pod, and delete the others",
+        )
     if status in (401, 403):
         return _denied(status, why)
     if status in (429, 502, 503, 504):

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from chaosctl.adapters.kube import DISRUPTION_BUDGETS, EvictionBlocked, Kube
+from chaosctl.events import ignore
 from chaosctl.stages.diagnosis import BUDGET, Evidence, causes
+from chaosctl.waiting import wait_until
 from tests.lab.faults import FAULTS, TIMEOUT, Ended, cluster, seed_all
 from tests.lab.user import User
 
@@ -55,16 +57,20 @@ def test_a_readiness_that_may_still_come_gets_its_time(ended: dict[str, Ended]) 
 
 
 def test_a_disruption_budget_that_blocks_is_named(kube: Kube) -> None:
-    meta = {"name": "strict", "namespace": "kube-system"}
-    spec = {"maxUnavailable": 0, "selector": {"matchLabels": {"k8s-app": "kube-dns"}}}
-    kube.apply({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": meta, "spec": spec})
+    kube.patch(DISRUPTION_BUDGETS, "coredns", {"spec": {"maxUnavailable": 0}}, "kube-system")
+    wait_until(lambda: (_is_strict(kube), "its status"), "the budget to be observed", timeout=30, emit=ignore)
     pod = kube.ready_pods("kube-system", "k8s-app=kube-dns")[0]
     with pytest.raises(EvictionBlocked) as refused:
         kube.evict("kube-system", pod.name, uid=pod.uid)
     budgets = kube.list(DISRUPTION_BUDGETS, "kube-system")
     cause = causes(Evidence(budgets=budgets, errors=[refused.value.why]))[0]
-    assert (cause.fault, cause.object) == (BUDGET, "PodDisruptionBudget kube-system/strict")
-    kube.delete(DISRUPTION_BUDGETS, "strict", "kube-system")
+    assert (cause.fault, cause.object) == (BUDGET, "PodDisruptionBudget kube-system/coredns")
+    kube.patch(DISRUPTION_BUDGETS, "coredns", {"spec": {"maxUnavailable": 1}}, "kube-system")
+
+
+def _is_strict(kube: Kube) -> bool:
+    found = kube.get(DISRUPTION_BUDGETS, "coredns", "kube-system") or {}
+    return bool(found.get("status", {}).get("disruptionsAllowed") == 0)
 
 
 def test_subnets_without_their_tag_are_named_and_infra_puts_it_back(user: User, kube: Kube) -> None:

@@ -143,9 +143,13 @@ def test_refusals(cluster: Cluster, status: int, error: type[ChaosctlError], cod
     assert "Because: I say so" in caught.value.why
 
 
-def test_a_budget_that_blocks_an_eviction(cluster: Cluster) -> None:
+TWO = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+
+
+@pytest.mark.parametrize(("status", "said"), [(429, {"reason": "TooManyRequests"}), (500, {"message": TWO})])
+def test_a_budget_that_blocks_an_eviction(cluster: Cluster, status: int, said: dict[str, str]) -> None:
     server, kube = cluster
-    server.refuse["POST", f"{BASE}/p/eviction"] = 429, {"reason": "TooManyRequests"}
+    server.refuse["POST", f"{BASE}/p/eviction"] = status, said
     with pytest.raises(EvictionBlocked):
         kube.evict("shop", "p", uid="u")
 
