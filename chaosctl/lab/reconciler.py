@@ -6,6 +6,8 @@ import logging
 import threading
 from typing import Protocol
 
+from chaosctl.lab.processes import name_this_thread
+
 log = logging.getLogger(__name__)
 
 
@@ -49,6 +51,7 @@ class Loop:
         self._thread.join()
 
     def _run(self) -> None:
+        name_this_thread(self.reconciler.name)
         while not self._stop.is_set():
             self._wake.clear()
             try:

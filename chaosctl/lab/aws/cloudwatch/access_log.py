@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chaosctl.lab.processes import name_this_thread
+
 log = logging.getLogger(__name__)
 
 BUFFER = 4 * 1024 * 1024  # bytes: lines that wait while this process is busy; what does not fit is lost
@@ -93,6 +95,7 @@ class AccessLog:
         threading.Thread(target=self._listen, args=(receiver,), name="access log", daemon=True).start()
 
     def _listen(self, receiver: socket.socket) -> None:
+        name_this_thread("access log")
         while True:
             self.take(receiver.recv(4096).decode(errors="replace"))
 
