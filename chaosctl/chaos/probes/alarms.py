@@ -1,13 +1,12 @@
-"""Looking at the alarms that a run expects, again and again: CloudWatch has nothing to watch."""
+"""Looking at the alarms that a run expects: CloudWatch has nothing to watch."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 
 from chaosctl.chaos import events as e
+from chaosctl.chaos.probes.poll import Poll
 from chaosctl.errors import ChaosctlError
 
 Alarms = Callable[[], Mapping[str, str]]  # state by name
@@ -16,32 +15,16 @@ Tell = Callable[[e.ChaosEvent], None]
 EVERY = 1.0  # seconds; an alarm is evaluated once a minute
 
 
-class AlarmPoll:
-    """Tells AlarmSeen at the first look and at every change of one of `names`. Use as a context manager.
+class AlarmPoll(Poll):
+    """Tells AlarmSeen at the first look and at every change of one of `names`.
 
     A look that gets no answer is no news: what happened meanwhile is told late.
     """
 
     def __init__(self, alarms: Alarms, names: tuple[str, ...], tell: Tell) -> None:
+        super().__init__("alarms", EVERY)
         self._alarms, self._names, self._tell = alarms, names, tell
         self._known: dict[str, str] = {}
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
-
-    def __enter__(self) -> AlarmPoll:
-        self._look()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._thread.join(timeout=5)
-
-    def _run(self) -> None:
-        while not self._stopped.wait(EVERY):
-            self._look()
 
     def _look(self) -> None:
         try:
