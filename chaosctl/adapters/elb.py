@@ -124,6 +124,18 @@ def listeners(aws: Aws, load_balancer: LoadBalancer) -> list[Listener]:
         raise
 
 
+def certificates(aws: Aws, load_balancer: LoadBalancer) -> list[str]:
+    """ARNs of all that its HTTPS listeners serve; none where it serves plain HTTP."""
+    found = aws.pages("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=load_balancer.arn)
+    secure = (listener["ListenerArn"] for listener in found if listener.get("Certificates"))
+    served = (
+        held["CertificateArn"]
+        for listener in secure
+        for held in aws.pages("elbv2", "describe_listener_certificates", "Certificates", ListenerArn=listener)
+    )
+    return list(dict.fromkeys(served))
+
+
 def _hosts(aws: Aws, listener: str) -> Iterator[str]:
     for rule in aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=listener):
         if any(action["Type"] == "forward" for action in rule["Actions"]):

@@ -18,8 +18,8 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
 
+from chaosctl.adapters.acm import Certificate
 from chaosctl.adapters.aws import Cluster
-from chaosctl.adapters.certificates import Certificate
 from chaosctl.adapters.cloudwatch import Alarm
 from chaosctl.adapters.elb import LoadBalancer, TargetHealth
 from chaosctl.adapters.inventory import Leftover

@@ -164,7 +164,10 @@ def _alarms(seen: Status) -> str:
 def _certificates(seen: Status) -> str:
     if not seen.balancer:
         return ""
-    lines = [f"{c.domain} until {c.expires} ({c.days} days), {c.status}" for c in seen.certificates]
+    lines = [
+        f"{c.domain}, {c.status}" + (f", until {c.not_after:%Y-%m-%d}" if c.not_after else "")
+        for c in seen.certificates
+    ]
     return "Certificate: " + ("; ".join(lines) or "none, plain HTTP")
 
 

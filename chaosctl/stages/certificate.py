@@ -12,7 +12,7 @@ from chaosctl.stages.controller import tags
 from chaosctl.stages.stage import Context
 
 LATER = "arn:aws:acm:known-after-infra"
-EXPIRY_WARNING = timedelta(days=30)
+EXPIRY_WARNING = timedelta(days=30)  # ACM renews what it issued 60 days before its end: a month before, it has failed
 
 
 def of_domain(context: Context, aws: Aws) -> Certificate | None:
@@ -69,6 +69,14 @@ def not_issued(certificate: Certificate) -> PreconditionFailed:
         why="\n".join(["ACM waits for this record:", *records] if records else [certificate.arn]),
         remedy="make that record where the domain's DNS is, wait some minutes, then run the same command again",
     )
+
+
+def trouble(found: Certificate, now: datetime | None = None) -> str:
+    """Why somebody has to look at it, in words; empty when nobody has."""
+    if not found.issued:
+        return f"the certificate for {found.domain} is {found.status}"
+    soon = ends_soon(found.not_after, renewed=found.renewed, now=now)
+    return f"the certificate for {found.domain}: {soon}" if soon else ""
 
 
 def ends_soon(not_after: datetime | None, *, renewed: bool, now: datetime | None = None) -> str:

@@ -314,11 +314,11 @@ def judge_certificate(found: Certificate, today: date) -> Finding:
     if found.status == "PENDING_VALIDATION":
         waited = certificate.not_issued(found)
         return warning(f"{waited.what}: {' '.join(waited.why.splitlines())}", waited.remedy)
+    trouble = certificate.trouble(found, now)
     if not found.issued:
-        return problem(f"the certificate for {found.domain} is {found.status}", "ask ACM for another one")
-    soon = certificate.ends_soon(found.not_after, renewed=found.renewed, now=now)
-    if soon:
-        return warning(f"the certificate for {found.domain}: {soon}", certificate.renewal(renewed=found.renewed))
+        return problem(trouble, "ask ACM for another one")
+    if trouble:
+        return warning(trouble, certificate.renewal(renewed=found.renewed))
     return ok(f"{found.domain}, until {found.not_after:%Y-%m-%d}")
 
 

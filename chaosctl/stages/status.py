@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chaosctl import __version__
-from chaosctl.adapters import certificates, cloudwatch, elb, kubeconfig
+from chaosctl.adapters import acm, cloudwatch, elb, kubeconfig
+from chaosctl.adapters.acm import Certificate
 from chaosctl.adapters.aws import Cluster
-from chaosctl.adapters.certificates import Certificate
 from chaosctl.adapters.cloudwatch import Alarm
 from chaosctl.adapters.elb import LoadBalancer, TargetHealth
 from chaosctl.adapters.http import Site
 from chaosctl.adapters.inventory import Leftover
 from chaosctl.adapters.kube import DEPLOYMENTS, INGRESSES, NODES, Object
 from chaosctl.errors import ChaosctlError, Unreachable
-from chaosctl.stages import controller, costs, entrance, setups
+from chaosctl.stages import certificate, controller, costs, entrance, setups
 from chaosctl.stages.access import Access
 from chaosctl.stages.inquiry import Outcome, ask
 from chaosctl.stages.kubeconfig import entry_name
@@ -137,7 +137,7 @@ class Status:
         found += [f"{len(bad)} of {len(self.targets)} targets not healthy"] if bad else []
         found += [f"{w.name}: {w.lacks}" for w in self.workloads if w.lacks]
         found += [f"the node {n.name} is not ready" for n in self.nodes if not n.ready]
-        found += [f"the certificate for {c.domain} ends in {c.days} days" for c in self.certificates if c.ends_soon]
+        found += filter(None, map(certificate.trouble, self.certificates))
         found += [f"{name} is {state}" for name, state, _ in self.stages if state == "missing" and name != "kubeconfig"]
         return found
 
@@ -267,8 +267,9 @@ class _Page:
         return tuple(elb.target_health(self._access.aws, balancer)) if balancer else ()
 
     def _certificates(self) -> tuple[Certificate, ...]:
-        balancer = self._balancer
-        return tuple(certificates.served(self._access.aws, balancer)) if balancer else ()
+        aws, balancer = self._access.aws, self._balancer
+        described = (acm.describe(aws, arn) for arn in (elb.certificates(aws, balancer) if balancer else ()))
+        return tuple(found for found in described if found)
 
     def _alarms(self) -> tuple[Alarm, ...]:
         return tuple(cloudwatch.alarms(self._access.aws, self._settings.cluster_name))

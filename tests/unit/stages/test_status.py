@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from chaosctl.adapters import certificates, cloudwatch, elb, kubeconfig
+from chaosctl.adapters import acm, cloudwatch, elb, kubeconfig
+from chaosctl.adapters.acm import Certificate, Proof
 from chaosctl.adapters.aws import Cluster
-from chaosctl.adapters.certificates import Certificate
 from chaosctl.adapters.cloudwatch import Alarm
 from chaosctl.adapters.elb import LoadBalancer, TargetHealth
 from chaosctl.adapters.inventory import Leftover
@@ -73,6 +73,11 @@ def serving() -> FakeKube:
     return kube
 
 
+def certificate(days: float, status: str = "ISSUED") -> Certificate:
+    end = datetime.now(UTC) + timedelta(days=days)
+    return Certificate("arn", "x.org", ("x.org",), status, end, renewed=False, proofs=(Proof("_1.x.org.", "_2."),))
+
+
 @dataclass
 class World:
     """What each part of a deployment would answer; an exception is raised."""
@@ -100,7 +105,8 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[World], S
         monkeypatch.setattr(status, "Access", lambda context: access())
         monkeypatch.setattr(elb, "load_balancers", lambda *_: [BALANCER] if world.cluster else [])
         monkeypatch.setattr(elb, "target_health", lambda *_: told(world.targets))
-        monkeypatch.setattr(certificates, "served", lambda *_: told(world.certificates))
+        monkeypatch.setattr(elb, "certificates", lambda *_: told(world.certificates))
+        monkeypatch.setattr(acm, "describe", lambda _, certificate: certificate)
         monkeypatch.setattr(cloudwatch, "alarms", lambda *_: told(world.alarms))
         monkeypatch.setattr(status, "_left", lambda _: tuple(world.left))
         monkeypatch.setattr(status, "_asked", lambda *_: world.answer)
@@ -130,7 +136,7 @@ def test_all_is_well(page: Page) -> None:
 
 def test_it_is_all_in_the_json(page: Page) -> None:
     run = Run("20261123-1", "2026-11-23 18:00:00 UTC", "pod-kill", "PASS", Path("journal.jsonl"))
-    seen = page(World(alarms=[OK_ALARM], certificates=[Certificate("arn", "x", "ISSUED", "2027", 90)]))
+    seen = page(World(alarms=[OK_ALARM], certificates=[certificate(90)]))
     data = json.loads(report_json("status", Report(_data(seen, run))))
     assert mistakes(data) == []
     assert (data["result"]["last_chaos"]["verdict"], data["result"]["healthy"]) == ("PASS", True)
@@ -142,7 +148,8 @@ def test_it_is_all_in_the_json(page: Page) -> None:
         (World(alarms=[Alarm("c/5xx", "ALARM", "3 datapoints", CREATED)]), "the alarm 5xx fires"),
         (World(targets=[*HEALTHY, TargetHealth("g", "10.0.0.9", 3000, "unhealthy")]), "1 of 4 targets not healthy"),
         (World(answer=Answer("/probe/data", 503, 2.0, "status 503")), "GET /probe/data: status 503"),
-        (World(certificates=[Certificate("arn", "x.org", "ISSUED", "soon", 29)]), "x.org ends in 29 days"),
+        (World(certificates=[certificate(29.5)]), "x.org: it ends on"),
+        (World(certificates=[certificate(0, "EXPIRED")]), "the certificate for x.org is EXPIRED"),
     ],
 )
 def test_what_is_wrong_is_in_the_first_line(page: Page, world: World, said: str) -> None:
