@@ -18,7 +18,6 @@ from chaosctl.adapters.terraform_plan import ResourceChange, changes
 from chaosctl.errors import PreconditionFailed
 from chaosctl.stages import entrance, infra
 from chaosctl.stages.access import Access
-from chaosctl.stages.entrance import CERTIFICATE
 from chaosctl.stages.stage import Context, StageResult
 from chaosctl.stages.sweep import sweep
 
@@ -69,7 +68,7 @@ def variables(context: Context, access: Access) -> dict[str, Any]:
         "load_balancer": cloudwatch.dimension_of(door.balancer.arn),
         "target_group": cloudwatch.dimension_of(door.targets[0].group),
         "least_targets": _least_targets(access.kube, settings.namespace, settings.release),
-        "certificate_arn": _certificate(ingress),
+        "certificate_arn": next(iter(entrance.certificates_of(ingress)), None),
     }
 
 
@@ -156,9 +155,3 @@ def _least_targets(kube: Kube, namespace: str, release: str) -> int:
     budget: Mapping[str, Any] = kube.get(DISRUPTION_BUDGETS, release, namespace) or {}
     wanted = budget.get("spec", {}).get("minAvailable")
     return wanted if isinstance(wanted, int) else 1
-
-
-def _certificate(ingress: Mapping[str, Any]) -> str | None:
-    """The first certificate that the load balancer serves: that of those who ask for no name."""
-    annotations = ingress["metadata"].get("annotations") or {}
-    return annotations.get(CERTIFICATE, "").split(",")[0].strip() or None

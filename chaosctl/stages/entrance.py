@@ -30,7 +30,7 @@ def url_of(ingress: Object | None) -> str:
         return ""
     address = _address(ingress)
     host = host_of(ingress) or address.get("hostname") or address.get("ip", "")
-    scheme = "https" if certificate_of(ingress) else "http"
+    scheme = "https" if certificates_of(ingress) else "http"
     return f"{scheme}://{host}" if address and host else ""
 
 
@@ -40,9 +40,10 @@ def host_of(ingress: Object | None) -> str:
     return str(rules[0].get("host", ""))
 
 
-def certificate_of(ingress: Object) -> str:
-    """ARN of the certificate that an Ingress is served with, or empty."""
-    return str((ingress["metadata"].get("annotations") or {}).get(CERTIFICATE, ""))
+def certificates_of(ingress: Object) -> list[str]:
+    """ARNs of the certificates that an Ingress is served with; the first is that of those who ask for no name."""
+    named = (ingress["metadata"].get("annotations") or {}).get(CERTIFICATE, "")
+    return [arn for part in named.split(",") if (arn := part.strip())]
 
 
 def _address(ingress: Object) -> Object:
@@ -77,12 +78,12 @@ def entrance(aws: Aws, ingress: Object) -> Entrance | None:
 
 def unserved(ingress: Object, listeners: Iterable[Listener]) -> str:
     """What a load balancer does not do yet that the Ingress says, in words: it may still be as the last one said."""
-    certificates, host = certificate_of(ingress), host_of(ingress) or elb.ANY_HOST
+    certificates, host = certificates_of(ingress), host_of(ingress) or elb.ANY_HOST
     port = 443 if certificates else 80
     listener = next((one for one in listeners if one.port == port), None)
     if listener is None:
         return f"the load balancer does not listen on port {port} yet"
-    if certificates and not listener.certificates & set(certificates.split(",")):
+    if certificates and not listener.certificates & set(certificates):
         return "the load balancer still has another certificate"
     if host not in listener.hosts:
         return f"the load balancer does not forward requests for {host} yet"

@@ -27,7 +27,7 @@ def listener(port: int = 80, certificate: str = "", host: str = ANY_HOST) -> Lis
     [
         (ingress(), [listener()], ""),
         (ingress("a.example", "arn:1"), [listener(), listener(443, "arn:1", "a.example")], ""),
-        (ingress(certificate="arn:1,arn:2"), [listener(443, "arn:2")], ""),
+        (ingress(certificate="arn:1, arn:2"), [listener(443, "arn:2")], ""),
         (ingress(), [], "does not listen on port 80 yet"),
         (ingress(certificate="arn:1"), [listener()], "does not listen on port 443 yet"),
         (ingress(certificate="arn:1"), [listener(443, "arn:0")], "still has another certificate"),
