@@ -104,7 +104,7 @@ def test_the_app_waits_for_a_webhook_whose_node_has_just_died(user: User) -> Non
     node = next(p["spec"]["nodeName"] for p in pods if p["metadata"]["name"].startswith("aws-load-balancer-controller"))
     provider = json.loads(user.kubectl("get", "node", node, "-o", "json"))["spec"]["providerID"]
     user.aws("ec2").terminate_instances(InstanceIds=[provider.rpartition("/")[2]])
-    wanted(user, {"podLabels": {"example.com/changed": "indeed"}})
+    wanted(user, {"podLabels": {"example.com/changed": "indeed"}}, patience=300)  # on the one node that is left
     user.json("app")
 
 
