@@ -49,8 +49,8 @@ def test_chaos_in_one_is_not_noticed_in_the_other(user: User, both: tuple[str, s
         result = user.json("chaos", "--kill-pods", "--seed", "7", *STAGING)
     assert result["verdict"] == "PASS"
     assert {*traffic.answers} == {"200"}, traffic.answers
-    assert user.json("status")["chaos"] is None
-    assert user.json("status", *STAGING)["chaos"]["verdict"] == "PASS"
+    assert user.json("status")["last_chaos"] is None
+    assert user.json("status", *STAGING)["last_chaos"]["verdict"] == "PASS"
 
 
 def test_a_second_up_of_the_first_changes_nothing(user: User, both: tuple[str, str]) -> None:
