@@ -1,7 +1,7 @@
 """Load balancing in the lab's AWS: what the reconcilers see of moto's elbv2, and what they write back.
 
 Everything is kept as plain attributes of moto's own objects, so that it is saved and restored with them. What moto
-gets wrong is put right in elbv2_corrections.
+gets wrong is put right in corrections/elbv2.py.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from moto.elbv2.models import elbv2_backends
 from moto.elbv2.ssl_policies import SSL_POLICIES
 from moto.route53.models import route53_backends
 
-from chaosctl.lab.aws import elbv2_corrections
-from chaosctl.lab.aws.elbv2_corrections import Observed
+from chaosctl.lab.aws.corrections.elbv2 import Observed
 from chaosctl.lab.desired import (
     HealthCheck,
     Listener,
@@ -30,11 +29,6 @@ from chaosctl.lab.desired import (
 
 ANYWHERE = "0.0.0.0/0"
 SERVED = {"ISSUED", "EXPIRED"}  # statuses of certificates that clients get to see
-
-
-def apply_corrections() -> None:
-    """Correct moto's elbv2, in this process and once; before the first request."""
-    elbv2_corrections.apply()
 
 
 class Elbv2View:

@@ -8,9 +8,10 @@ import pytest
 from moto import mock_aws
 from moto.elbv2.models import elbv2_backends
 
-from chaosctl.lab.aws.elbv2 import Elbv2View, apply_corrections
+from chaosctl.lab.aws.corrections import elbv2
+from chaosctl.lab.aws.elbv2 import Elbv2View
 
-apply_corrections()
+elbv2.apply()
 
 
 @pytest.fixture(scope="package")

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from chaosctl.lab.aws import elbv2
+from chaosctl.lab.aws.corrections import elbv2
 from chaosctl.lab.standins.controller.bindings import Bindings
 from chaosctl.lab.standins.controller.cluster import Cluster
 from chaosctl.lab.standins.controller.deploy import Deployer
@@ -123,7 +123,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    elbv2.apply_corrections()  # they stay in this process: which tests ran before must not matter
+    elbv2.apply()  # they stay in this process: which tests ran before must not matter
     with mock_aws():
         ec2, elb = boto3.client("ec2", region_name=REGION), boto3.client("elbv2", region_name=REGION)
         server = ApiServer()

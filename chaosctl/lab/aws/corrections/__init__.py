@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from .. import elbv2
-from . import acm, autoscaling, budgets, cloudwatch, dependencies, ec2, eks, iam, network_interfaces, s3, ssm
+from . import acm, autoscaling, budgets, cloudwatch, dependencies, ec2, eks, elbv2, iam, network_interfaces, s3, ssm
+
+ALL = (acm, eks, ec2, network_interfaces, dependencies, autoscaling, iam, s3, ssm, cloudwatch, budgets, elbv2)
 
 
 def apply() -> None:
     """Apply all of them. Must run before the first request; a second call changes nothing."""
     if getattr(apply, "done", False):
         return
-    for module in (acm, eks, ec2, network_interfaces, dependencies, autoscaling, iam, s3, ssm, cloudwatch, budgets):
+    for module in ALL:
         module.apply()
-    elbv2.apply_corrections()
     apply.done = True  # type: ignore[attr-defined]
