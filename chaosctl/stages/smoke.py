@@ -64,7 +64,8 @@ class Latency:
 class Security:
     """How HTTPS was served: `hsts` is the header's value, `plain` what HTTP on port 80 is.
 
-    That is redirected, closed, or served; empty when nobody looked, since HTTPS is on another port than 443.
+    That is redirected, closed, refused (an answer that is not the app's), or served; empty when nobody looked, since
+    HTTPS is on another port than 443.
     """
 
     certificate: Served
@@ -200,8 +201,18 @@ def _plain(url: SplitResult) -> str:
         return "closed"
     finally:
         site.close()
-    redirected = reply.status in REDIRECTS and reply.headers.get("location", "").startswith("https://")
-    return "redirected" if redirected else "served"
+    if reply.status in REDIRECTS and reply.headers.get("location", "").startswith("https://"):
+        return "redirected"
+    return "refused" if _refuses(reply) else "served"
+
+
+def _refuses(reply: Reply) -> bool:
+    """Whether nobody serves it there. A 500 or 504, and a 503 of the app's own, have got through to the app."""
+    return 400 <= reply.status < 500 or (reply.status == 503 and _by_balancer(reply))
+
+
+def _by_balancer(reply: Reply) -> bool:
+    return reply.headers.get("server", "").startswith(BALANCER)
 
 
 def _warn_of_its_end(served: Served, emit: Emit) -> None:
@@ -218,8 +229,8 @@ def _wait_for_answer(site: Site, path: str, emit: Emit, patience: float) -> None
             reply = _fresh(site, path)  # what is connected stays with the rules of before
         except Unreachable as error:
             return False, error.why
-        its_own = reply.headers.get("server", "").startswith(BALANCER)
-        return not its_own or time.monotonic() >= settled, f"the load balancer itself answers with {reply.status}"
+        settles = _by_balancer(reply) and time.monotonic() < settled
+        return not settles, f"the load balancer itself answers with {reply.status}"
 
     try:
         wait_until(answers, f"{site.url} to answer", timeout=patience, emit=emit, interval=0.5)

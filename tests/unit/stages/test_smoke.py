@@ -74,16 +74,29 @@ def test_https_is_verified_and_its_end_is_told(tmp_path: Path) -> None:
             measure(secure.url, SmokeSettings(), ignore)
 
 
-@pytest.mark.parametrize(("answer", "plain"), [((200, b"{}"), "served"), ((301, b""), "redirected"), (None, "closed")])
-def test_what_http_does_beside_https(web: Web, monkeypatch: pytest.MonkeyPatch, answer: object, plain: str) -> None:
+@pytest.mark.parametrize(
+    ("answer", "headers", "plain"),
+    [
+        ((200, b"{}"), {}, "served"),
+        ((301, b""), {"location": "https://shop.example.com/"}, "redirected"),
+        ((301, b""), {"location": "http://www.example.com/"}, "served"),
+        ((404, b""), {}, "refused"),
+        ((503, b""), {"server": "awselb/2.0"}, "refused"),
+        ((503, b""), {}, "served"),
+        ((502, b""), {"server": "awselb/2.0"}, "served"),
+        (None, {}, "closed"),
+    ],
+)
+def test_what_http_does_beside_https(
+    web: Web, monkeypatch: pytest.MonkeyPatch, answer: object, headers: dict[str, str], plain: str
+) -> None:
     class Beside(Site):
         def __init__(self, url: str, **options: Any) -> None:
             assert url == "http://shop.example.com"
             super().__init__(web.url if answer else "http://127.0.0.1:9", **options)
 
         def get(self, path: str) -> Reply:
-            reply = super().get(path)
-            return replace(reply, headers={"location": "https://shop.example.com/"}) if reply.status == 301 else reply
+            return replace(super().get(path), headers=headers)
 
     monkeypatch.setattr(smoke, "Site", Beside)
     web.answers["/"] = answer
@@ -93,7 +106,8 @@ def test_what_http_does_beside_https(web: Web, monkeypatch: pytest.MonkeyPatch, 
 
 def test_serving_plain_http_beside_https_is_a_problem() -> None:
     assert "redirected" in Security(Served((), "", datetime.now(UTC), ""), "", "served").problem
-    assert Security(Served((), "", datetime.now(UTC), ""), "", "closed").problem == ""
+    for fine in ("closed", "refused", "redirected", ""):
+        assert Security(Served((), "", datetime.now(UTC), ""), "", fine).problem == ""
 
 
 def test_nobody_there() -> None:
