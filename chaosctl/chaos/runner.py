@@ -33,7 +33,7 @@ from chaosctl.chaos.traffic import StartTraffic
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.errors import ChaosctlError, Refused
 from chaosctl.events import Emit, Step, Waiting, Warned
-from chaosctl.waiting import HEARTBEAT
+from chaosctl.waiting import HEARTBEAT, heartbeat
 
 LOOK_EVERY = 0.5  # seconds between two looks at what the fault did, where no watch tells
 GLANCE = 0.1  # seconds between two looks at the record while waiting; nothing is measured with it
@@ -92,7 +92,8 @@ def put_back_leftovers(world: World) -> list[str]:
     if not world.undo.left():
         return []
     faults = {name: partial(fault.undo, cluster=world.cluster) for name, fault in FAULTS.items()}
-    done = world.undo.put_back(world.cluster.identity(), faults)
+    with heartbeat("what an earlier run did to be put back", world.emit):
+        done = world.undo.put_back(world.cluster.identity(), faults)
     for line in done:
         world.emit(Step(f"left by an earlier run, put back: {line}"))
     return done
@@ -216,7 +217,8 @@ class Run:
             yield
         finally:
             try:
-                what = self._fault.undo(data, world.cluster)
+                with heartbeat("the undo", world.emit):
+                    what = self._fault.undo(data, world.cluster)
                 world.undo.remove(entry)
                 self._log.tell(e.Lifted(time.monotonic(), what))
             except ChaosctlError as error:
@@ -224,9 +226,14 @@ class Run:
                 world.emit(Warned(f"the fault could not be put back: {error}", "run `chaosctl chaos --undo`"))
 
     def _inject(self) -> None:
+        said = time.monotonic()
         try:
-            for injection in self._fault.inject(self._experiment.plan, self._world.cluster, self._stop_injecting):
-                self._log.tell(injection)
+            for told in self._fault.inject(self._experiment.plan, self._world.cluster, self._stop_injecting):
+                if not isinstance(told, Waiting):
+                    self._log.tell(told)
+                elif time.monotonic() - said >= HEARTBEAT:
+                    self._world.emit(told)
+                    said = time.monotonic()
         except ChaosctlError as error:
             if isinstance(error, Refused) and not self._hit():
                 self._log.tell(e.Drifted(time.monotonic(), error.code, f"{error.what}: {error.why}"))

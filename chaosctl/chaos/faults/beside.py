@@ -20,6 +20,7 @@ from chaosctl.chaos.faults import fault, workload
 from chaosctl.chaos.faults.fault import Fault, Injection, Look
 from chaosctl.chaos.faults.pod_kill import pause
 from chaosctl.errors import ChaosctlError, Refused
+from chaosctl.events import Waiting
 
 
 class Lasting(fault.Options):
@@ -79,7 +80,7 @@ class Beside(Fault):
             yield injection
             if isinstance(injection, Injected):
                 acts += 1
-            else:
+            elif isinstance(injection, NotInjected):
                 refusals.append(injection.why)
         if refusals and not acts:
             raise Refused(f"the fault {self.name} cannot be done here", code="CHAOS-UNFIT", why="\n".join(refusals))
@@ -94,7 +95,8 @@ class Beside(Fault):
 
     def _heard(self, starting: list[Victim], cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
         """Each as soon as its helper acts, or says why it cannot."""
-        deadline = time.monotonic() + helper.START_WITHIN
+        begun = time.monotonic()
+        deadline = begun + helper.START_WITHIN
         while starting and not stop():
             for victim in list(starting):
                 word = helper.hear(cluster, helper.name_of(self.name, victim.uid))
@@ -107,6 +109,7 @@ class Beside(Fault):
                     why = f"its helper did not start within {helper.START_WITHIN:g} s: {word.said}"
                     yield NotInjected(at, victim.uid, victim.name, why)
                 else:
+                    yield Waiting(f"the helper beside {victim.name}", at - begun, word.said)
                     continue
                 starting.remove(victim)
             pause(helper.GLANCE, stop)

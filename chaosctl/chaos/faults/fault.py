@@ -14,8 +14,9 @@ from chaosctl.chaos.cluster import Cluster, Place
 from chaosctl.chaos.events import Injected, NotInjected
 from chaosctl.chaos.experiment import Aim, FaultPlan
 from chaosctl.errors import Refused, UsageProblem
+from chaosctl.events import Waiting
 
-Injection = Injected | NotInjected
+Injection = Injected | NotInjected | Waiting
 
 
 class Options(BaseModel):
@@ -77,7 +78,8 @@ class Fault(ABC):
 
     @abstractmethod
     def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
-        """Do it, one victim after the other; yields when the API acknowledged each.
+        """Do it, one victim after the other; yields when the API acknowledged each, and as often as it likes while it
+        waits for something.
 
         Ends within a second once `stop()` is true, without beginning anything more.
         """

@@ -14,8 +14,9 @@ from chaosctl.chaos.events import Injected, NotInjected
 from chaosctl.chaos.experiment import Aim, FaultPlan, Victim
 from chaosctl.chaos.faults import workload
 from chaosctl.chaos.faults.fault import Fault, Injection, Look
-from chaosctl.chaos.faults.pod_kill import pause
+from chaosctl.chaos.faults.pod_kill import BUDGETS, pause
 from chaosctl.errors import Refused
+from chaosctl.events import Waiting
 
 RETRY_EVERY = 1.0  # seconds between two rounds of evictions, when disruption budgets block some
 WITHIN = 180.0  # seconds that evictions may be blocked
@@ -61,7 +62,8 @@ class NodeDrain(Fault):
         yield Injected(time.monotonic(), node.uid, node.name)
         waiting = [Pod.of(obj) for obj in cluster.list(PODS, fields=f"spec.nodeName={node.name}") if _evictable(obj)]
         wanted = {victim.uid for victim in plan.victims}
-        deadline = time.monotonic() + WITHIN
+        begun = time.monotonic()
+        deadline = begun + WITHIN
         while waiting and time.monotonic() < deadline and not stop():
             for pod in list(waiting):
                 if stop():
@@ -71,6 +73,8 @@ class NodeDrain(Fault):
                     if pod.uid in wanted:
                         yield Injected(time.monotonic(), pod.uid, pod.name)
             if waiting:
+                names = ", ".join(pod.name for pod in waiting)
+                yield Waiting(BUDGETS, time.monotonic() - begun, names)
                 pause(RETRY_EVERY, stop)
         for pod in () if stop() else waiting:
             yield NotInjected(time.monotonic(), pod.uid, pod.name, "a PodDisruptionBudget did not let it go")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from chaosctl.adapters.kube import Conflict, EvictionBlocked, NotFound
 from chaosctl.chaos import plan as plans
@@ -12,9 +12,11 @@ from chaosctl.chaos.events import Injected, NotInjected
 from chaosctl.chaos.experiment import Aim, FaultPlan, Mode, Victim
 from chaosctl.chaos.faults.fault import Fault, Injection
 from chaosctl.errors import ChaosctlError
+from chaosctl.events import Waiting
 
 EVICT_EVERY = 1.0  # seconds between two attempts that a PodDisruptionBudget blocks
 EVICT_WITHIN = 60.0  # seconds that an eviction may be blocked
+BUDGETS = "PodDisruptionBudgets to allow evictions"
 GLANCE = 0.1  # seconds between two looks at `stop` while waiting
 
 _VERBS = {Mode.GRACEFUL: "delete", Mode.FORCED: "delete without grace", Mode.EVICT: "evict"}
@@ -44,7 +46,7 @@ class PodKill(Fault):
             if stop():
                 return
             try:
-                killed = self._kill(plan, victim, cluster, stop)
+                killed = yield from self._kill(plan, victim, cluster, stop)
             except ChaosctlError as error:
                 yield NotInjected(time.monotonic(), victim.uid, victim.name, str(error))
                 continue
@@ -54,17 +56,22 @@ class PodKill(Fault):
             else:
                 yield NotInjected(at, victim.uid, victim.name, "it was gone already, or the injection was stopped")
 
-    def _kill(self, plan: FaultPlan, victim: Victim, cluster: Cluster, stop: Callable[[], bool]) -> bool:
+    def _kill(
+        self, plan: FaultPlan, victim: Victim, cluster: Cluster, stop: Callable[[], bool]
+    ) -> Generator[Waiting, None, bool]:
         if plan.mode is Mode.EVICT:
-            return self._evict(plan, victim, cluster, stop)
+            return (yield from self._evict(plan, victim, cluster, stop))
         try:
             return cluster.delete(plan.place, victim.name, victim.uid, 0 if plan.mode is Mode.FORCED else None)
         except Conflict:  # a pod of that name exists, but it is another one
             return False
 
-    def _evict(self, plan: FaultPlan, victim: Victim, cluster: Cluster, stop: Callable[[], bool]) -> bool:
+    def _evict(
+        self, plan: FaultPlan, victim: Victim, cluster: Cluster, stop: Callable[[], bool]
+    ) -> Generator[Waiting, None, bool]:
         """Try until the budget allows it, as `kubectl drain` does, but not for ever."""
-        deadline = time.monotonic() + EVICT_WITHIN
+        begun = time.monotonic()
+        deadline = begun + EVICT_WITHIN
         while not stop():
             try:
                 cluster.evict(plan.place, victim.name, victim.uid)
@@ -74,6 +81,7 @@ class PodKill(Fault):
             except EvictionBlocked:
                 if time.monotonic() >= deadline:
                     raise
+            yield Waiting(BUDGETS, time.monotonic() - begun, victim.name)
             pause(EVICT_EVERY, stop)
         return False
 

@@ -13,17 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosctl.adapters.kube import DEPLOYMENTS, NODES, Resource
+from chaosctl.adapters.kube import DEPLOYMENTS, NODES, EvictionBlocked, Resource
 from chaosctl.chaos import helper, runner
-from chaosctl.chaos.cluster import DisruptionBudget
-from chaosctl.chaos.experiment import Aim
-from chaosctl.chaos.faults import FAULTS, SINGLE
+from chaosctl.chaos.cluster import DisruptionBudget, Place
+from chaosctl.chaos.experiment import Aim, Mode
+from chaosctl.chaos.faults import FAULTS, SINGLE, node_drain, pod_kill
 from chaosctl.chaos.faults.fault import Look
 from chaosctl.chaos.faults.workload import unfinished
 from chaosctl.chaos.result import Result
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.chaos.verdict import Verdict
 from chaosctl.errors import Refused, Unreachable, UsageProblem
+from chaosctl.events import Event, Waiting
 from tests.unit.chaos.fakes import PLACE, FakeCloud, FakeCluster, experiment, node, whole_cluster, world
 
 
@@ -342,6 +343,38 @@ def test_the_last_words_of_a_helper_that_failed_are_the_reason(tmp_path: Path) -
 
     cluster.create, cluster.helper_says = fail, "exec: python3: not found"  # type: ignore[method-assign]
     assert "python3: not found" in judged(cluster, tmp_path, "cpu-pressure").reasons[0]
+
+
+def test_while_a_helper_starts_it_is_said_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "HEARTBEAT", 0.0)
+    cluster, said = whole_cluster(), list[Event]()
+    lines = iter(["ErrImagePull: registry.example does not answer", ""])
+    acts = cluster.last_line
+    cluster.last_line = lambda pod: next(lines, acts(pod))  # type: ignore[method-assign]
+    planned = experiment(cluster, Aim(1, fault="network-loss", options={"seconds": 0}))
+    result = runner.run(planned, replace(world(cluster, tmp_path), emit=said.append))
+    assert result.verdict is Verdict.PASS
+    (waited, again) = (s for s in said if isinstance(s, Waiting) and s.what.startswith("the helper beside web-"))
+    assert ("registry.example" in waited.detail, again.seconds >= waited.seconds) == (True, True)
+
+
+@pytest.mark.parametrize("aim", [Aim(1, fault="node-drain"), Aim(1, mode=Mode.EVICT)])
+def test_while_a_budget_blocks_evictions_it_is_said(aim: Aim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "HEARTBEAT", 0.0)
+    for module in (node_drain, pod_kill):
+        monkeypatch.setattr(module, "pause", lambda seconds, stop: None)
+    cluster, said, evict, blocked = whole_cluster(), list[Event](), FakeCluster.evict, iter(range(4))
+
+    def blocks(place: Place, name: str, uid: str) -> None:
+        if next(blocked, None) is not None:
+            raise EvictionBlocked("blocked", code="KUBE-EVICTION-BLOCKED")
+        evict(cluster, place, name, uid)
+
+    cluster.evict = blocks  # type: ignore[method-assign]
+    result = runner.run(experiment(cluster, aim), replace(world(cluster, tmp_path), emit=said.append))
+    assert result.verdict is Verdict.PASS
+    waited = [s for s in said if isinstance(s, Waiting) and s.what == pod_kill.BUDGETS]
+    assert waited and "web-" in waited[0].detail
 
 
 def test_a_helper_that_does_not_end_stays_in_the_undo_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
