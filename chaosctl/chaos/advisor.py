@@ -35,6 +35,7 @@ class Cause(Enum):
     NO_GATE = "an old pod was ended before the load balancer served its successor: no readiness gate"
     DEREGISTRATION = "requests in flight were cut off: the deregistration delay is too short"
     KILLED = "a pod was killed without warning"
+    NETWORK = "a pod was cut off by the network, and was still given requests"
     PRE_STOP = "a pod stopped serving while the load balancer still sent to it: preStop is too short"
     COLD_START = "a pod was given requests before it could answer them: cold start"
     NO_CAPACITY = "no pod that could serve was left"
@@ -86,11 +87,20 @@ def attribute(line: Timeline) -> tuple[Finding, ...]:
     return tuple(judge.cause_of(request) for request in line.bad() if _end(request) >= since)
 
 
-def _without_warning(plan: FaultPlan) -> Iterator[str]:
-    """UIDs of pods whose processes had no time to finish."""
+def _hit(plan: FaultPlan, how: Callable[[FaultPlan], bool]) -> Iterator[str]:
+    """UIDs of the pods that are victims of a fault of this kind."""
     for part in plan.parts or (plan,):
-        if part.mode is Mode.FORCED or (part.fault in FAULTS and FAULTS[part.fault].abrupt):
+        if how(part):
             yield from (victim.uid for victim in part.victims if victim.kind == "Pod")
+
+
+def _without_warning(part: FaultPlan) -> bool:
+    """Whether the processes had no time to finish."""
+    return part.mode is Mode.FORCED or (part.fault in FAULTS and FAULTS[part.fault].abrupt)
+
+
+def _of_network(part: FaultPlan) -> bool:
+    return part.fault in FAULTS and FAULTS[part.fault].of_network
 
 
 def _begin(request: Request) -> float:
@@ -119,7 +129,9 @@ class _Judge:
 
     def __init__(self, line: Timeline) -> None:
         self._line = line
-        self._unwarned = set(_without_warning(line.experiment.plan)) if line.experiment else set()
+        plan = line.experiment.plan if line.experiment else None
+        self._unwarned = set(_hit(plan, _without_warning)) if plan else set()
+        self._behind_network = set(_hit(plan, _of_network)) if plan else set()
         self._leaving = [leaving for pod in line.pods.values() if (leaving := self._leave(pod)) is not None]
         self._ok = {
             stream: {request.number for request in requests if request.ok} for stream, requests in line.requests.items()
@@ -130,6 +142,7 @@ class _Judge:
             self._no_gate,
             self._cut_off,
             self._stopped,
+            self._network,
             self._crash_seen,
             self._no_capacity,
             self._cold_start,
@@ -146,7 +159,7 @@ class _Judge:
         gone = pod.first(ABSENT)
         until = gone if gone is not None else math.inf
         if pod.id in self._unwarned:
-            hit = next((fault.at for fault in self._line.faults if fault.text == pod.name), None)
+            hit = self._hit_at(pod)
             return _Leaving(pod, hit, hit, until, warned=False) if hit is not None else None
         ending = pod.first(ENDING)
         begin = ending if ending is not None else gone
@@ -154,6 +167,9 @@ class _Judge:
             return None
         pre_stop = (self._line.settings.pre_stop if self._line.settings else None) or 0.0
         return _Leaving(pod, begin, begin + pre_stop, until, warned=True)
+
+    def _hit_at(self, pod: Life) -> float | None:
+        return next((fault.at for fault in self._line.faults if fault.text == pod.name), None)
 
     def _serving(self, at: float) -> list[Life]:
         return [target for target in self._line.targets.values() if target.state_at(at) == HEALTHY]
@@ -230,6 +246,18 @@ class _Judge:
                     continue
                 cause = Cause.PRE_STOP if leaving.warned else Cause.KILLED
                 return Finding(request, cause, leaving.pod.name, _end(request) - leaving.ending)
+        return None
+
+    def _network(self, request: Request) -> Finding | None:
+        """No answer came while a fault was between a pod and the others. What a pod answered did get through."""
+        unanswered = request.outcome in {r.TIMED_OUT, *DROPPED} or request.status in (502, 504)
+        until = self._line.lifted_at if self._line.lifted_at is not None else math.inf
+        if not unanswered or _begin(request) > until + AFTER:
+            return None
+        for pod in (pod for pod in self._line.pods.values() if pod.id in self._behind_network):
+            hit = self._hit_at(pod)
+            if hit is not None and hit <= _end(request) and self._sent_to(pod, _begin(request)):
+                return Finding(request, Cause.NETWORK, pod.name, _end(request) - hit)
         return None
 
     def _sent_to(self, pod: Life, at: float) -> bool:
@@ -338,10 +366,23 @@ def _killed(line: Timeline, findings: Sequence[Finding]) -> Words:
         f"{_pods(findings)} had no time to finish, and requests failed for {max(f.needed for f in findings):.1f} s "
         "until the load balancer had noticed. preStop does not run in such a kill; only noticing sooner helps."
     )
+    return because, _noticing_sooner(line)
+
+
+def _network(line: Timeline, findings: Sequence[Finding]) -> Words:
+    longest = max(finding.needed for finding in findings)
+    because = (
+        f"What {_pods(findings)} sent did not arrive, and requests to it failed until {longest:.1f} s after that. "
+        "Nothing was wrong in it: noticing sooner helps, and so does asking again."
+    )
+    return because, _noticing_sooner(line)
+
+
+def _noticing_sooner(line: Timeline) -> str:
     balancer = line.settings.balancer if line.settings else None
     if balancer and (balancer.interval, balancer.unhealthy) == (5, 2):
-        return because, ""
-    return because, "ingress.healthCheck: {intervalSeconds: 5, timeoutSeconds: 2, unhealthyThreshold: 2}"
+        return ""  # an ALB does not check more often
+    return "ingress.healthCheck: {intervalSeconds: 5, timeoutSeconds: 2, unhealthyThreshold: 2}"
 
 
 def _pre_stop(line: Timeline, findings: Sequence[Finding]) -> Words:
@@ -392,6 +433,7 @@ _WORDS: dict[Cause, Callable[[Timeline, Sequence[Finding]], Words]] = {
     Cause.NO_GATE: _no_gate,
     Cause.DEREGISTRATION: _deregistration,
     Cause.KILLED: _killed,
+    Cause.NETWORK: _network,
     Cause.PRE_STOP: _pre_stop,
     Cause.COLD_START: _cold_start,
     Cause.NO_CAPACITY: _no_capacity,

@@ -39,6 +39,7 @@ class Fault(ABC):
     about, needs, undoes  one line each, for `chaosctl chaos list`
     aftermath             its undo disturbs pods as well: the run sees that through
     abrupt                the processes that it hits have no time to finish
+    of_network            it comes between its victims and the others; in them nothing is changed
     shows_within          seconds until a first sign of it can be expected; without one by then it had no effect
     """
 
@@ -48,6 +49,7 @@ class Fault(ABC):
     undoes: ClassVar[str] = "nothing to put back"
     aftermath: ClassVar[bool] = False
     abrupt: ClassVar[bool] = False
+    of_network: ClassVar[bool] = False
     shows_within: ClassVar[float] = 0.0
     options: ClassVar[type[Options]] = Options
 

@@ -10,6 +10,7 @@ from chaosctl.chaos.faults.beside import Beside
 class Network(Beside):
     """The helper leads what a pod sends through itself."""
 
+    of_network = True
     needs = "nodes with /dev/net/tun, pods with IPv4 and a network of their own; helpers: privileged pods"
 
     def unfit(self, cluster: Cluster, place: Place) -> str:

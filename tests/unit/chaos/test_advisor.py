@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from chaosctl.chaos import events as e
 from chaosctl.chaos.advisor import Advice, Cause, advise, attribute
 from chaosctl.chaos.experiment import Mode
+from chaosctl.chaos.settings import AppSettings
 from chaosctl.chaos.timeline import Timeline
-from tests.unit.chaos.story import SOUND, Failures, Story, killed
+from tests.unit.chaos.story import FAULT, SOUND, Failures, Story, killed
 
 
 def advice(story: Story, failures: Failures, latency: float = 0.005) -> Advice:
@@ -91,6 +93,36 @@ def test_a_pod_whose_node_is_gone_is_dead_long_before_kubernetes_says_so() -> No
     found = advice(story, {(0.2, 11.9): ("both", "timeout", 0)})
     assert found.cause is Cause.KILLED
     assert "web-1" in found.because and "11.9 s" in found.because
+
+
+def cut_off(settings: AppSettings = SOUND) -> Story:
+    """A pod is behind a partition for 20 seconds: readiness notices, the load balancer a little later."""
+    story = Story(settings)
+    plan = replace(story.experiment.plan, fault="network-partition", held=True)
+    story.experiment = replace(story.experiment, plan=plan)
+    story.events.append(e.Lifted(FAULT + 20.0, "what the helpers of network-partition did has ended"))
+    story.pod(2.5, 1, ready=False, contained=False, trouble="not ready").target(2.8, 1, "draining")
+    return story.pod(21.0, 1, ready=True, contained=True, trouble="").target(21.5, 1, "healthy")
+
+
+def test_a_pod_behind_a_partition_has_not_crashed() -> None:
+    slow = replace(SOUND, balancer=replace(SOUND.balancer, interval=15.0))  # type: ignore[type-var]
+    found = advice(cut_off(slow), {(0.1, 2.9): ("both", "timeout", 0)}, latency=2.0)
+    assert found.cause is Cause.NETWORK
+    assert found.setting.startswith("ingress.healthCheck:") and "web-1" in found.because and "4.9 s" in found.because
+    assert advice(cut_off(), {(0.1, 2.9): ("both", "status", 504)}).setting == ""
+
+
+@pytest.mark.parametrize(
+    ("when", "failure"),
+    [((1.0, 2.0), ("both", "status", 500)), ((24.0, 24.5), ("both", "timeout", 0))],
+)
+def test_an_answer_or_what_comes_later_is_not_for_the_partition(
+    when: tuple[float, float], failure: tuple[str, str, int]
+) -> None:
+    """The pod itself said 500; or long after the partition another pod restarts."""
+    story = cut_off().pod(24.3, 2, ready=False, contained=False, restarts=1, trouble="web: Error")
+    assert advice(story, {when: failure}).cause is Cause.CRASH
 
 
 def test_all_pods_at_once_leave_nobody_to_serve() -> None:
