@@ -83,6 +83,7 @@ class InfraSettings(Section):
     node_min_size: int = Field(2, ge=1)
     node_max_size: int = Field(4, ge=1)
     node_desired_size: int = Field(2, ge=1)
+    node_autoscaling: bool = False  # as many nodes as the pods need, from least to most; off: the desired number
     public_access_cidrs: Cidrs = []  # empty: only the address that this machine is seen from
     deletion_protection: bool = False
     monthly_budget_usd: float | None = Field(None, ge=1)  # None: no budget
@@ -182,11 +183,19 @@ class LabSettings(Section):
     upstream: bool = False  # the real controller and backend, pulled when the lab starts, in place of the stand-ins
 
 
+EKS_CHARTS = "https://aws.github.io/eks-charts"
+
+
 class MirrorSettings(Section):
     """Where charts and images come from, other than from the internet."""
 
-    charts: str = Field("https://aws.github.io/eks-charts", pattern=r"^(https?|oci)://[^/\s]+")  # a chart repository
-    images: str = ""  # a registry, and a path there, that replaces docker.io and public.ecr.aws
+    charts: str = Field(EKS_CHARTS, pattern=r"^(https?|oci)://[^/\s]+")  # a chart repository
+    images: str = ""  # a registry, and a path there, that replaces docker.io, public.ecr.aws, registry.k8s.io
+
+    @property
+    def own_charts(self) -> bool:
+        """Whether `charts` is another repository than the one of the load balancer controller."""
+        return self.charts.rstrip("/") != EKS_CHARTS
 
     def image(self, name: str) -> str:
         """Where an image is, by its full usual name: `docker.io/a/b` becomes `REGISTRY/a/b`."""

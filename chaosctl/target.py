@@ -34,7 +34,7 @@ class Target:
 
     aws_env              environment that makes every AWS SDK (boto3, Terraform's, the token plugin's) reach this AWS
     terraform_variables  beside those from the settings
-    charts               by release name: `aws-load-balancer-controller` and the app's
+    charts               by release name: `aws-load-balancer-controller`, `cluster-autoscaler` and the app's
     state_bucket         S3 bucket of the Terraform state
     billed_to            who pays for what is made there: an AWS account; empty where nothing costs anything
     certificate          ARN of a certificate of ACM that the target has for its load balancers' own names, made when it

@@ -5,7 +5,8 @@ locals {
       "load-balancer" = []
       "vpc-cni"       = ["AmazonEKS_CNI_Policy"]
     },
-    var.container_insights ? { "cloudwatch-agent" = ["CloudWatchAgentServerPolicy"] } : {}
+    var.container_insights ? { "cloudwatch-agent" = ["CloudWatchAgentServerPolicy"] } : {},
+    var.node_autoscaling ? { "autoscaler" = [] } : {}
   )
 
   pod_role_policies = merge([
@@ -22,6 +23,7 @@ locals {
   })
 
   load_balancer_controller_service_account = "aws-load-balancer-controller"
+  autoscaler_service_account               = "cluster-autoscaler"
 }
 
 resource "aws_iam_role" "cluster" {
@@ -102,4 +104,62 @@ resource "aws_eks_pod_identity_association" "load_balancer_controller" {
   role_arn        = aws_iam_role.pod["load-balancer"].arn
 
   depends_on = [aws_iam_role_policy.load_balancer_controller]
+}
+
+# What the Cluster Autoscaler needs: it sees all groups, and resizes those only that EKS has tagged as this cluster's.
+resource "aws_iam_role_policy" "autoscaler" {
+  count = var.node_autoscaling ? 1 : 0
+
+  name = "cluster-autoscaler"
+  role = aws_iam_role.pod["autoscaler"].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid    = "Look"
+        Effect = "Allow"
+        Action = [
+          "autoscaling:DescribeAutoScalingGroups",
+          "autoscaling:DescribeAutoScalingInstances",
+          "autoscaling:DescribeLaunchConfigurations",
+          "autoscaling:DescribeScalingActivities",
+          "ec2:DescribeImages",
+          "ec2:DescribeInstanceTypes",
+          "ec2:DescribeLaunchTemplateVersions",
+          "ec2:GetInstanceTypesFromInstanceRequirements",
+        ]
+        Resource = "*" # none of these can be limited to a resource
+      },
+      {
+        Sid      = "LookAtOurNodeGroups"
+        Effect   = "Allow"
+        Action   = "eks:DescribeNodegroup"
+        Resource = "arn:${local.partition}:eks:${var.region}:${local.account_id}:nodegroup/${var.cluster_name}/*"
+      },
+      {
+        Sid      = "ResizeOurGroups"
+        Effect   = "Allow"
+        Action   = ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"]
+        Resource = "arn:${local.partition}:autoscaling:${var.region}:${local.account_id}:autoScalingGroup:*"
+        Condition = {
+          StringEquals = {
+            "aws:ResourceTag/k8s.io/cluster-autoscaler/enabled"             = "true"
+            "aws:ResourceTag/k8s.io/cluster-autoscaler/${var.cluster_name}" = "owned"
+          }
+        }
+      },
+    ]
+  })
+}
+
+resource "aws_eks_pod_identity_association" "autoscaler" {
+  count = var.node_autoscaling ? 1 : 0
+
+  cluster_name    = aws_eks_cluster.main.name
+  namespace       = "kube-system"
+  service_account = local.autoscaler_service_account
+  role_arn        = aws_iam_role.pod["autoscaler"].arn
+
+  depends_on = [aws_iam_role_policy.autoscaler]
 }

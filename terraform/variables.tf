@@ -147,6 +147,13 @@ variable "node_desired_size" {
   }
 }
 
+variable "node_autoscaling" {
+  description = "A role for the Cluster Autoscaler, which then decides on the number of nodes, from smallest to largest size."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "node_disk_gib" {
   description = "Size of each node's root volume in GiB (gp3, encrypted)."
   type        = number

@@ -17,6 +17,7 @@ COMMANDS = {
     "infra": "Make network, cluster, nodes and identities with Terraform.",
     "kubeconfig": "Let kubectl in, with an entry in the kubeconfig.",
     "controller": "Install the AWS Load Balancer Controller.",
+    "autoscaler": "Let nodes come and go as pods need them, if the settings want that.",
     "app": "Install the app, until users reach every pod of it.",
     "alarms": "Watch the app with alarms and a dashboard.",
     "doctor": "What could stop a run: credentials, quotas, versions, locks, leftovers, this machine.",

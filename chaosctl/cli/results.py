@@ -427,6 +427,7 @@ RESULTS: dict[str, Any] = {
     "infra": Infra,
     "kubeconfig": Kubeconfig,
     "controller": Release,
+    "autoscaler": Release,
     "app": App,
     "alarms": Alarms,
     "doctor": Doctor,

@@ -15,7 +15,7 @@ from chaosctl.config import Settings
 from chaosctl.errors import PreconditionFailed, UsageProblem
 from chaosctl.events import Emit, Step
 from chaosctl.findings import Check, Finding, ok, problem, warning
-from chaosctl.stages import app, controller, entrance, examinations
+from chaosctl.stages import app, autoscaler, controller, entrance, examinations
 from chaosctl.target import ChartSource, Target
 
 WHAT_IS_MY_ADDRESS = "https://checkip.amazonaws.com"
@@ -77,6 +77,7 @@ def _charts(settings: Settings) -> dict[str, ChartSource]:
     values = helm / "values" / "aws"
     return {
         controller.RELEASE: controller.published(settings.mirrors, values / f"{controller.RELEASE}.yaml"),
+        autoscaler.RELEASE: autoscaler.published(settings.mirrors, values / f"{autoscaler.RELEASE}.yaml"),
         settings.release: ChartSource(
             str(helm / "chaotic-backend"), values=app.chart_values(settings, values / "chaotic-backend.yaml")
         ),

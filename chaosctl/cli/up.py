@@ -31,7 +31,7 @@ def up(
         session.consent(context)
         for stand_in in context.target.stand_ins:
             session.emit(StandInUsed(stand_in.what, stand_in.real))
-        results = running.run(pipeline.stages(switch=switch), context)
+        results = running.run(pipeline.stages(context, switch=switch), context)
     return _report(session, context, results)
 
 

@@ -18,6 +18,7 @@ COREDNS = "chaosctl.lab/coredns:1"
 METRICS_SERVER = "chaosctl.lab/metrics-server:1"
 PYTHON = "chaosctl.lab/python:1"
 BACKEND = "docker.io/lucasscrt/chaotic-backend:latest"
+AUTOSCALER = "registry.k8s.io/autoscaling/cluster-autoscaler:v1.36.1"
 CONTROLLER = "public.ecr.aws/eks/aws-load-balancer-controller:v3.5.0"
 
 _APP = "/app"
@@ -77,8 +78,8 @@ def _single_program(name: str, program: Path) -> Image:
     return Image(name, (Layer(entries),), (f"/{program.name}",), environment=environment)
 
 
-def python_images() -> tuple[Image, Image, Image]:
-    """The two stand-ins, and what chaos helpers run in, on one interpreter."""
+def python_images() -> tuple[Image, Image, Image, Image]:
+    """Backend, controller, autoscaler, and what chaos helpers run in, on one interpreter."""
     runtime = python_runtime.layer()
     environment = {**python_runtime.ENVIRONMENT, "PYTHONPATH": _APP}
     backend = Image(
@@ -89,15 +90,23 @@ def python_images() -> tuple[Image, Image, Image]:
         environment=environment,
         ports=("3000/tcp",),
     )
+    aws_sdk = Layer(tuple(dependencies.entries(_APP)))
     controller = Image(
         CONTROLLER,
-        (runtime, Layer(tuple(dependencies.entries(_APP))), _code("standins/controller")),
+        (runtime, aws_sdk, _code("standins/incluster", "standins/controller")),
         (python_runtime.PROGRAM, "-S", "-m", "chaosctl.lab.standins.controller"),
         environment=environment,
         ports=("9443/tcp", "61779/tcp"),
     )
+    autoscaler = Image(
+        AUTOSCALER,
+        (runtime, aws_sdk, _code("standins/incluster", "standins/autoscaler")),
+        (python_runtime.PROGRAM, "-S", "-m", "chaosctl.lab.standins.autoscaler"),
+        environment=environment,
+        ports=("8085/tcp",),
+    )
     bare = Image(PYTHON, (runtime,), (python_runtime.PROGRAM,), environment=python_runtime.ENVIRONMENT)
-    return backend, controller, bare
+    return backend, controller, autoscaler, bare
 
 
 def _code(*parts: str) -> Layer:

@@ -227,7 +227,10 @@ class Lab:
 
     def _pull(self, tools: Mapping[str, Path]) -> None:
         """Get the real images now, where a failure can be told, and not when the first node wants them."""
-        wanted = upstream.choose(self.layout, self.settings.mirrors, wanted=self.settings.lab.upstream).references
+        settings = self.settings
+        wanted = upstream.choose(
+            self.layout, settings.mirrors, wanted=settings.lab.upstream, autoscaling=settings.infra.node_autoscaling
+        ).references
         if not wanted:
             return
         try:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 from chaosctl import config
 from chaosctl.adapters import inventory
 from chaosctl.adapters.aws import Aws
-from chaosctl.config import Settings
+from chaosctl.config import MirrorSettings, Settings
 from chaosctl.events import Emit, Warned, ignore
 from chaosctl.findings import Check, Finding, ok, problem, warning
 from chaosctl.lab import certificate, cleanup, images, pki, preflight, upstream
 from chaosctl.lab import layout as layouts
 from chaosctl.lab.lab import Lab
 from chaosctl.lab.layout import AWS_ENDPOINT, Layout
-from chaosctl.stages import app, controller
+from chaosctl.stages import app, autoscaler, controller
 from chaosctl.target import ChartSource, StandIn, Target
 
 STAND_INS = (
@@ -26,6 +26,7 @@ STAND_INS = (
     StandIn("chaosctl's ALB controller", "AWS Load Balancer Controller"),
     StandIn("chaosctl's unstable backend", "lucasscrt/chaotic-backend:latest"),
 )
+AUTOSCALER = StandIn("chaosctl's autoscaler of nodes", "Kubernetes Cluster Autoscaler")
 
 
 def environment_of_lab(settings: Settings, emit: Emit) -> Mapping[str, str] | None:
@@ -61,7 +62,7 @@ def open_lab(settings: Settings, emit: Emit, *, start: bool, heal: bool = False)
         charts=_charts(settings, lab),
         state_bucket=f"chaosctl-state-{lab.account_id()}-{settings.region}",
         terraform_variables={"public_access_cidrs": settings.infra.public_access_cidrs or ["127.0.0.0/8"]},
-        stand_ins=STAND_INS[:1] if _upstream(lab) else STAND_INS,
+        stand_ins=_stand_ins(settings, lab),
         certificate=lambda: certificate.ensure(aws, pki.authority(lab.layout)),
         ca_file=pki.authority_files(lab.layout).certificate,
         checks=checks(settings),
@@ -138,16 +139,27 @@ def undiverted(environment: Mapping[str, str], layout: Layout, region: str, doma
     }
 
 
+def _stand_ins(settings: Settings, lab: Lab) -> tuple[StandIn, ...]:
+    if _upstream(lab):
+        return STAND_INS[:1]
+    return (*STAND_INS, AUTOSCALER) if settings.infra.node_autoscaling else STAND_INS
+
+
 def _charts(settings: Settings, lab: Lab) -> dict[str, ChartSource]:
     helm = config.asset("helm")
     values = helm / "values" / "lab"
     real = _upstream(lab)
     ours = () if real else (values / "chaotic-backend-stand-in.yaml", _moods(settings, lab))
     backend = app.chart_values(settings, values / "chaotic-backend.yaml", *ours)
-    own = values / f"{controller.RELEASE}.yaml"  # the stand-in's chart takes the values of the real one
-    stand_in = ChartSource(str(helm / f"{controller.RELEASE}-lab"), values=(own,))
+
+    def chosen(release: str, published: Callable[[MirrorSettings, Path], ChartSource]) -> ChartSource:
+        """The stand-in's chart takes the values of the real one."""
+        own = values / f"{release}.yaml"
+        return published(settings.mirrors, own) if real else ChartSource(str(helm / f"{release}-lab"), values=(own,))
+
     return {
-        controller.RELEASE: controller.published(settings.mirrors, own) if real else stand_in,
+        controller.RELEASE: chosen(controller.RELEASE, controller.published),
+        autoscaler.RELEASE: chosen(autoscaler.RELEASE, autoscaler.published),
         settings.release: ChartSource(str(helm / "chaotic-backend"), values=backend),
     }
 

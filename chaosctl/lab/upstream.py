@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from chaosctl.config import MirrorSettings
 from chaosctl.lab.layout import Layout
-from chaosctl.stages import app, controller
+from chaosctl.stages import app, autoscaler, controller
 
 FILE = "upstream.json"  # in layout.images
 
@@ -24,11 +24,12 @@ class Pulls:
     plain_http: bool = False
 
 
-def choose(layout: Layout, mirrors: MirrorSettings, *, wanted: bool) -> Pulls:
+def choose(layout: Layout, mirrors: MirrorSettings, *, wanted: bool, autoscaling: bool = False) -> Pulls:
     """Say, for whoever makes nodes, which images are pulled: none unless `wanted`."""
     pulls = Pulls()
     if wanted:
-        names = (f"{controller.IMAGE}:v{controller.VERSION}", f"{app.IMAGE}:{app.TAG}")
+        names = [f"{controller.IMAGE}:v{controller.VERSION}", f"{app.IMAGE}:{app.TAG}"]
+        names += [f"{autoscaler.IMAGE}:{autoscaler.TAG}"] if autoscaling else []
         pulls = Pulls(tuple(map(mirrors.image, names)), mirrors.plain_http)
     (layout.images / FILE).write_text(json.dumps(asdict(pulls)))
     return pulls

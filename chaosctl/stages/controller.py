@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from chaosctl.adapters.follow import Follow
 from chaosctl.adapters.inventory import ENVIRONMENT_TAG
 from chaosctl.adapters.kube import CRDS, ENDPOINT_SLICES, INGRESSES, Kube, Object
-from chaosctl.adapters.pod import Pod
 from chaosctl.config import MirrorSettings
 from chaosctl.errors import StageFailed, Unreachable
-from chaosctl.events import Step
 from chaosctl.stages.access import Access
-from chaosctl.stages.readiness import restart, wait_for_rollout
+from chaosctl.stages.identity import require_association, require_credentials
+from chaosctl.stages.readiness import wait_for_rollout
 from chaosctl.stages.release import converge
 from chaosctl.stages.stage import Context, StageResult
 from chaosctl.target import ChartSource
@@ -27,8 +25,7 @@ NAMESPACE = "kube-system"
 VERSION = "3.5.0"  # of the chart; its own default is the image of the same version
 IMAGE = "public.ecr.aws/eks/aws-load-balancer-controller"
 WEBHOOK = "aws-load-balancer-webhook-service"
-READY_SECONDS, WEBHOOK_SECONDS, IDENTITY_SECONDS = 180.0, 60.0, 30.0
-CREDENTIALS = "AWS_CONTAINER_CREDENTIALS_FULL_URI"  # what EKS puts into a pod that has a Pod Identity association
+READY_SECONDS, WEBHOOK_SECONDS = 180.0, 60.0
 PROBE_INGRESS: Object = {
     "apiVersion": "networking.k8s.io/v1",
     "kind": "Ingress",
@@ -42,11 +39,15 @@ PROBE_INGRESS: Object = {
 
 def published(mirrors: MirrorSettings, *values: Path) -> ChartSource:
     """The controller's own chart and image, from where the settings say that they are."""
-    where = mirrors.charts.rstrip("/")
-    layers: tuple[Path | Mapping[str, Any], ...] = (*values, *mirrored(mirrors, IMAGE))
+    return from_repository(mirrors.charts, RELEASE, VERSION, (*values, *mirrored(mirrors, IMAGE)))
+
+
+def from_repository(where: str, name: str, version: str, values: tuple[Path | Mapping[str, Any], ...]) -> ChartSource:
+    """A chart of a repository, which may be a registry."""
+    where = where.rstrip("/")
     if where.startswith("oci://"):
-        return ChartSource(f"{where}/{RELEASE}", None, VERSION, layers)
-    return ChartSource(RELEASE, where, VERSION, layers)
+        return ChartSource(f"{where}/{name}", None, version, values)
+    return ChartSource(name, where, version, values)
 
 
 def mirrored(mirrors: MirrorSettings, image: str) -> tuple[Mapping[str, Any], ...]:
@@ -69,12 +70,12 @@ class Controller:
         access = Access(context)
         kube, chart = access.kube, context.target.charts[RELEASE]
         _apply_crds(kube, access.helm.crds(chart), context)
-        _require_identity(access, context)
+        require_association(access, context, NAMESPACE, RELEASE)
         wanted, helm = values(context, access), access.helm
         # Its own webhook may be asked about its own objects, and answers only once they have brought it back.
         installed = converge(helm, kube, RELEASE, NAMESPACE, chart, wanted, context.emit, patience=READY_SECONDS)
         pods = wait_for_rollout(kube, NAMESPACE, RELEASE, timeout=READY_SECONDS, emit=context.emit)
-        restarted = _require_credentials(kube, pods, context)
+        restarted = require_credentials(kube, pods, context, NAMESPACE, RELEASE, READY_SECONDS)
         _wait_for_webhook(kube, context)
         release = installed.release
         return StageResult(
@@ -146,41 +147,6 @@ def _apply_crds(kube: Kube, crds: list[Object], context: Context) -> None:
 def _established(crd: Object | None) -> bool:
     conditions = (crd or {}).get("status", {}).get("conditions") or ()
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
-
-
-def _require_identity(access: Access, context: Context) -> None:
-    """The association must be there before the first pod is admitted, or that pod never gets credentials."""
-
-    def associated() -> tuple[bool, str]:
-        return bool(access.aws.pod_identity_role(access.cluster.name, NAMESPACE, RELEASE)), ""
-
-    try:
-        wait_until(associated, "its Pod Identity association", timeout=IDENTITY_SECONDS, emit=context.emit, interval=1)
-    except TimedOut:
-        raise StageFailed(
-            f"the service account {NAMESPACE}/{RELEASE} has no AWS role",
-            code="POD-IDENTITY-MISSING",
-            why="EKS knows no Pod Identity association for it, so the controller could not call AWS",
-            remedy="run `chaosctl infra`, which makes it",
-        ) from None
-
-
-def _require_credentials(kube: Kube, pods: list[Pod], context: Context) -> bool:
-    """Restart once when pods were admitted without credentials. True when that was needed."""
-    if all(CREDENTIALS in pod.environment for pod in pods):
-        return False
-    context.emit(Step("the controller's pods came up before their credentials: restarting them once"))
-    restart(kube, NAMESPACE, RELEASE, datetime.now(UTC).isoformat(timespec="seconds"))
-    pods = wait_for_rollout(kube, NAMESPACE, RELEASE, timeout=READY_SECONDS, emit=context.emit)
-    without = [pod.name for pod in pods if CREDENTIALS not in pod.environment]
-    if without:
-        raise StageFailed(
-            "the controller's pods get no AWS credentials",
-            code="POD-IDENTITY-NOT-INJECTED",
-            why=f"{CREDENTIALS} is not set in {', '.join(without)}",
-            remedy="check the add-on eks-pod-identity-agent with `aws eks describe-addon`",
-        )
-    return True
 
 
 def _wait_for_webhook(kube: Kube, context: Context) -> None:

@@ -26,7 +26,7 @@ from chaosctl.adapters.kube import (
 from chaosctl.adapters.terraform import TerraformFailed
 from chaosctl.errors import ChaosctlError, LeftoversFound, PreconditionFailed, StageFailed, Unreachable
 from chaosctl.events import Emit, Step, Warned
-from chaosctl.stages import alarms, controller, entrance, kubeconfig, naming, running
+from chaosctl.stages import alarms, autoscaler, controller, entrance, kubeconfig, naming, running
 from chaosctl.stages.access import Access
 from chaosctl.stages.infra import deployment, destroy_infra, forget_terraform
 from chaosctl.stages.stage import Context, Stage, StageResult
@@ -220,7 +220,7 @@ def _in_its_place(kube: Kube | None, aws: Aws, context: Context) -> None:
 
 @dataclass(frozen=True)
 class Releases:
-    """Uninstalls the app, then the controller that served it."""
+    """Uninstalls what adds nodes, the app, then the controller that served it."""
 
     name: str = "releases"
 
@@ -237,6 +237,8 @@ class Releases:
             return StageResult(False, "no cluster to uninstall from")
         access, settings = Access(context), context.settings
         changed = [
+            # First: whatever waits for room while all else goes must not bring a node back.
+            _tolerated(context, lambda: _uninstall_autoscaler(access)),
             _tolerated(context, lambda: access.helm.uninstall(settings.release, settings.namespace)),
             _tolerated(context, lambda: _delete_namespace(access.kube, settings.namespace)),
             _tolerated(context, lambda: access.helm.uninstall(controller.RELEASE, controller.NAMESPACE)),
@@ -253,6 +255,12 @@ def _tolerated(context: Context, remove: Callable[[], bool]) -> bool:
     except (StageFailed, Unreachable) as error:
         context.emit(Warned(f"left to the removal of the cluster: {error}"))
         return False
+
+
+def _uninstall_autoscaler(access: Access) -> bool:
+    """Helm is asked only when it is there: most deployments have none."""
+    there = access.kube.get(DEPLOYMENTS, autoscaler.RELEASE, autoscaler.NAMESPACE) is not None
+    return there and autoscaler.remove(access)
 
 
 def _delete_budgets(kube: Kube) -> bool:

@@ -11,7 +11,7 @@ from chaosctl.adapters import elb
 from chaosctl.adapters.helm import Release
 from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, INGRESSES, Kube
 from chaosctl.errors import PreconditionFailed
-from chaosctl.stages import alarms, controller, entrance, infra, naming, redaction
+from chaosctl.stages import alarms, autoscaler, controller, entrance, infra, naming, redaction
 from chaosctl.stages.access import Access
 from chaosctl.stages.release import HELM_MANAGER, drift_of
 from chaosctl.stages.stage import Context
@@ -85,12 +85,12 @@ def judge_size(deployment: Object, scaler: Object) -> str:
 
 
 def releases(scene: _Scene) -> Iterator[Difference]:
-    """Every object of the two releases is as Helm made it."""
+    """Every object of the releases is as Helm made it."""
     settings, access = scene.context.settings, scene.access
-    for name, namespace in (
-        (settings.release, settings.namespace),
-        (controller.RELEASE, controller.NAMESPACE),
-    ):
+    ours = [(settings.release, settings.namespace), (controller.RELEASE, controller.NAMESPACE)]
+    if autoscaler.wanted(scene.context):
+        ours.append((autoscaler.RELEASE, autoscaler.NAMESPACE))
+    for name, namespace in ours:
         release = access.helm.release(name, namespace)
         if release is None:
             yield Difference("Helm", f"release {namespace}/{name}", "is not installed")
@@ -141,7 +141,12 @@ def additions(live: Object, charted: set[str]) -> dict[str, list[str]]:
 
 
 def node_groups(scene: _Scene) -> Iterator[Difference]:
-    """Node groups have the size that the settings say; Terraform leaves that alone after the first time."""
+    """Node groups have the size that the settings say; Terraform leaves that alone after the first time.
+
+    Where an autoscaler decides on it, there is nothing to say against any: AWS itself keeps it between least and most.
+    """
+    if autoscaler.wanted(scene.context):
+        return
     aws, name = scene.access.aws, scene.context.settings.cluster_name
     wanted = scene.context.settings.infra.node_desired_size
     for group in aws.pages("eks", "list_nodegroups", "nodegroups", clusterName=name):

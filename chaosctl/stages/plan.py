@@ -14,7 +14,7 @@ from chaosctl.adapters.helm import Helm, Release
 from chaosctl.adapters.kube import Kube
 from chaosctl.adapters.terraform_plan import ResourceChange
 from chaosctl.errors import StageFailed
-from chaosctl.stages import alarms, app, certificate, controller, costs, infra, redaction
+from chaosctl.stages import alarms, app, autoscaler, certificate, controller, costs, infra, redaction
 from chaosctl.stages.access import Access
 from chaosctl.stages.costs import Item, Resource
 from chaosctl.stages.release import drift_of
@@ -118,12 +118,17 @@ class _Future(Access):
 
 
 def _releases(context: Context) -> Iterator[_Rendered]:
-    """The controller's and the app's, compared with what is installed."""
+    """The controller's, the autoscaler's if wanted, and the app's, compared with what is installed."""
     settings, access = context.settings, Access(context)
     found = access.aws.cluster(settings.cluster_name)
     there = found is not None and bool(found.endpoint)
     values = {
         (controller.RELEASE, controller.NAMESPACE): controller.values(context, access if there else _Future(context)),
+        **(
+            {(autoscaler.RELEASE, autoscaler.NAMESPACE): autoscaler.values(context)}
+            if autoscaler.wanted(context)
+            else {}
+        ),
         (settings.release, settings.namespace): app.values(context, certificate.expected(context, access.aws)),
     }
     for (name, namespace), given in values.items():

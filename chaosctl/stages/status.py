@@ -24,7 +24,7 @@ from chaosctl.adapters.http import Site
 from chaosctl.adapters.inventory import Leftover
 from chaosctl.adapters.kube import DEPLOYMENTS, INGRESSES, NODES, Object
 from chaosctl.errors import ChaosctlError, Unreachable
-from chaosctl.stages import certificate, controller, costs, entrance, setups
+from chaosctl.stages import autoscaler, certificate, controller, costs, entrance, setups
 from chaosctl.stages.access import Access
 from chaosctl.stages.inquiry import Outcome, ask
 from chaosctl.stages.kubeconfig import entry_name
@@ -162,6 +162,7 @@ class _Page:
         self._context, self._settings = context, context.settings
         self._access = Access(context)
         self._ours = context.target.kubeconfig is None
+        self._autoscaled = autoscaler.wanted(context)
 
     def questions(self) -> dict[str, Callable[[], Any]]:
         """By the names under which they are said to be unknown."""
@@ -172,6 +173,7 @@ class _Page:
             "cluster": self._cluster,
             "nodes": self._nodes,
             "controller": self._controller,
+            "autoscaler": self._autoscaler,
             **of_app,
             "last upgrade": self._last_upgrade,
             "targets": self._targets,
@@ -192,15 +194,16 @@ class _Page:
         url, answer = told("address", ("", None))
         nodes: tuple[Node, ...] = told("nodes", ())
         served: Workload | None = told("controller", None)
+        scaler: Workload | None = told("autoscaler", None)
         app: tuple[Workload, ...] = told("app", ())
         return Status(
             self._settings.target,
             self._settings.environment,
             self._context.target.region,
-            stages=_stages(outcomes) if self._ours else (),
+            stages=_stages(outcomes, autoscaled=self._autoscaled or scaler is not None) if self._ours else (),
             cluster=cluster,
             nodes=nodes,
-            workloads=(served, *app) if served else app,
+            workloads=(*filter(None, (served, scaler)), *app),
             pods=told("pods", ()),
             url=url,
             answer=answer,
@@ -224,6 +227,10 @@ class _Page:
 
     def _controller(self) -> Workload | None:
         found = self._access.kube.get(DEPLOYMENTS, controller.RELEASE, controller.NAMESPACE)
+        return _workload(found) if found else None
+
+    def _autoscaler(self) -> Workload | None:
+        found = self._access.kube.get(DEPLOYMENTS, autoscaler.RELEASE, autoscaler.NAMESPACE)
         return _workload(found) if found else None
 
     def _app(self) -> tuple[Workload, ...]:
@@ -307,12 +314,16 @@ def _asked(url: str, path: str, ca_file: Path | None) -> Answer:
     return Answer(path, reply.status, round(reply.total * 1000, 1), problem)
 
 
-def _stages(outcomes: Mapping[str, Outcome]) -> tuple[tuple[str, str, str], ...]:
+def _stages(outcomes: Mapping[str, Outcome], *, autoscaled: bool) -> tuple[tuple[str, str, str], ...]:
     """What each stage of `up` makes, and whether it is there."""
+    scaling: tuple[tuple[str, str, Callable[[Any], tuple[str, str]]], ...] = (
+        ("autoscaler", "autoscaler", lambda found: _of_workloads((found,) if found else ())),
+    )
     made: tuple[tuple[str, str, Callable[[Any], tuple[str, str]]], ...] = (
         ("infra", "cluster", lambda found: _of_cluster(found[0])),
         ("kubeconfig", "kubeconfig", lambda file: ("done", file) if file else ("missing", "no entry for kubectl")),
         ("controller", "controller", lambda found: _of_workloads((found,) if found else ())),
+        *(scaling if autoscaled else ()),
         ("app", "app", _of_workloads),
         (
             "alarms",

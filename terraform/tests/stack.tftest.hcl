@@ -317,3 +317,46 @@ run "with_a_budget" {
     error_message = "It tells before the money is spent, and when most of it is."
   }
 }
+
+run "nodes_are_not_scaled_unless_somebody_asks_for_it" {
+  command = plan
+
+  assert {
+    condition = (
+      length(aws_iam_role_policy.autoscaler) == 0 && length(aws_eks_pod_identity_association.autoscaler) == 0 &&
+      !contains(keys(aws_iam_role.pod), "autoscaler")
+    )
+    error_message = "There is a role for an autoscaler that nobody wants."
+  }
+}
+
+run "the_autoscaler_resizes_this_clusters_groups_only" {
+  variables {
+    node_autoscaling = true
+  }
+
+  assert {
+    condition = (
+      aws_eks_pod_identity_association.autoscaler[0].service_account == "cluster-autoscaler" &&
+      aws_eks_pod_identity_association.autoscaler[0].namespace == "kube-system"
+    )
+    error_message = "The autoscaler's chart expects this service account."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.autoscaler[0].policy).Statement :
+      statement.Condition.StringEquals["aws:ResourceTag/k8s.io/cluster-autoscaler/chaotic-backend-cluster"] == "owned"
+      if anytrue([for action in flatten([statement.Action]) : !can(regex(":(Describe|Get)", action))])
+    ])
+    error_message = "What changes anything must be limited to groups that EKS has tagged as this cluster's."
+  }
+
+  assert {
+    condition = toset(flatten([
+      for statement in jsondecode(aws_iam_role_policy.autoscaler[0].policy).Statement :
+      [for action in flatten([statement.Action]) : action if !can(regex(":(Describe|Get)", action))]
+    ])) == toset(["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"])
+    error_message = "The autoscaler may change the size of groups, and nothing else."
+  }
+}

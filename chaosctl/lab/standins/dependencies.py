@@ -1,4 +1,4 @@
-"""What the controller stand-in needs of site-packages: botocore and its own dependencies, with few API calls.
+"""What the stand-ins that call AWS need of site-packages: botocore and its own dependencies, with few API calls.
 
 The whole model of EC2 costs 40 MB of memory and a second at each start; the operations used here are a hundredth of it.
 """
@@ -17,6 +17,9 @@ from chaosctl.lab.python_runtime import module
 
 PACKAGES = ("botocore", "urllib3", "jmespath", "dateutil", "six")
 OPERATIONS = {
+    "autoscaling": (
+        "DescribeAutoScalingGroups", "SetDesiredCapacity", "TerminateInstanceInAutoScalingGroup",
+    ),
     "ec2": (
         "DescribeSubnets", "DescribeSecurityGroups", "CreateSecurityGroup", "DeleteSecurityGroup",
         "AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress",

@@ -17,7 +17,7 @@ from chaosctl.lab.standins.controller.bindings import Bindings
 from chaosctl.lab.standins.controller.cluster import Cluster
 from chaosctl.lab.standins.controller.deploy import Deployer
 from chaosctl.lab.standins.controller.ingresses import Ingresses
-from chaosctl.lab.standins.controller.kube import Api, ApiError, Cache, key_of
+from chaosctl.lab.standins.incluster.kube import Api, ApiError, Cache, key_of
 from tests.unit.standins.ingress import SERVICE
 
 REGION = "us-west-2"

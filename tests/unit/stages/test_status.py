@@ -166,7 +166,7 @@ def test_targets_that_come_and_go_are_no_trouble(page: Page) -> None:
 def test_without_kubernetes_the_rest_is_shown_and_users_are_asked_for(page: Page) -> None:
     seen = page(World(kube=SilentKube()))
     (problem,) = seen.problems
-    assert problem.startswith("nodes, controller, app, pods")
+    assert problem.startswith("nodes, controller, autoscaler, app, pods")
     assert problem.endswith(": the Kubernetes API does not answer: https://c: timed out")
     assert (len(seen.targets), seen.url, seen.answer) == (3, "http://lb.example", GOOD)
     assert {name: state for name, state, _ in seen.stages}["app"] == "unknown"

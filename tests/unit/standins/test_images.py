@@ -88,6 +88,7 @@ def test_build_makes_each_image_once(tmp_path: Path) -> None:
     names = {name for archive in archives for image in manifest(archive) for name in image["RepoTags"]}
     assert names == {
         images.PAUSE,
+        images.AUTOSCALER,
         images.BACKEND,
         images.CONTROLLER,
         images.COREDNS,
@@ -103,15 +104,16 @@ def test_build_makes_each_image_once(tmp_path: Path) -> None:
 
 def test_the_interpreter_runs_from_its_layers(tmp_path: Path) -> None:
     """Unpacked elsewhere, with only its own libraries: it imports what the stand-ins do."""
-    _, controller, _ = images.python_images()
-    for layer in controller.layers:
+    _, controller, autoscaler, _ = images.python_images()
+    for layer in (*controller.layers, autoscaler.layers[-1]):
         _unpack(layer, tmp_path)
     inside = {
         key: value.replace("/usr/local", f"{tmp_path}/usr/local") for key, value in controller.environment.items()
     }
     inside["PYTHONPATH"] = f"{tmp_path}/app"
     code = (
-        "import ssl, chaosctl.lab.standins.controller.__main__ as m, botocore; print(botocore.__file__, ssl.__file__)"
+        "import ssl, chaosctl.lab.standins.controller.__main__, chaosctl.lab.standins.autoscaler.__main__, botocore;"
+        "print(botocore.__file__, ssl.__file__)"
     )
     printed = process.run([f"{tmp_path}{python_runtime.PROGRAM}", "-S", "-c", code], env=inside).stdout
     assert printed.split() == [

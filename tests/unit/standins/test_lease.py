@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chaosctl.lab.standins.controller import lease
-from chaosctl.lab.standins.controller.kube import Api, ApiError
+from chaosctl.lab.standins.incluster import lease
+from chaosctl.lab.standins.incluster.kube import Api, ApiError
 
 
 class OneLease(Api):
@@ -30,12 +30,12 @@ class OneLease(Api):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr("chaosctl.lab.standins.controller.lease.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("chaosctl.lab.standins.incluster.lease.time.monotonic", lambda: now[0])
     return now
 
 
 def replica(api: Api, name: str) -> lease.Lease:
-    return lease.Lease(api, "kube-system", name, lambda: None)
+    return lease.Lease(api, "kube-system", "leader", name, lambda: None)
 
 
 def test_the_first_leads_and_the_second_waits(clock: list[float]) -> None:

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from chaosctl.lab.standins.controller import web
 from chaosctl.lab.standins.controller.cluster import Cluster
-from chaosctl.lab.standins.controller.kube import Api
+from chaosctl.lab.standins.incluster.kube import Api
 from tests.unit.standins.ingress import SERVICE, ingress
 
 Call = Callable[[str, dict[str, Any]], dict[str, Any]]

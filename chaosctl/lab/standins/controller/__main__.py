@@ -20,10 +20,12 @@ from chaosctl.lab.standins.controller.bindings import Bindings
 from chaosctl.lab.standins.controller.cluster import Cluster
 from chaosctl.lab.standins.controller.deploy import Deployer
 from chaosctl.lab.standins.controller.ingresses import Ingresses
-from chaosctl.lab.standins.controller.journal import log, why
-from chaosctl.lab.standins.controller.kube import ACCOUNT, Api
-from chaosctl.lab.standins.controller.lease import Lease
+from chaosctl.lab.standins.incluster.health import serve_health
+from chaosctl.lab.standins.incluster.journal import log, why
+from chaosctl.lab.standins.incluster.kube import ACCOUNT, Api
+from chaosctl.lab.standins.incluster.lease import Lease
 
+LEASE = "aws-load-balancer-controller-leader"
 ALIVE_SECONDS = 60.0  # a pass that takes longer than this hangs, and the kubelet shall restart the container
 
 
@@ -65,7 +67,7 @@ class Controller:
             self.cluster, deployer, options.cluster_name, options.ingress_class, options.default_tags
         )
         self._bindings = Bindings(self.cluster, elbv2)
-        self._lease = Lease(api, namespace, identity, self._wake.set)
+        self._lease = Lease(api, namespace, LEASE, identity, self._wake.set)
 
     @property
     def alive(self) -> bool:
@@ -112,7 +114,7 @@ def main(argv: Sequence[str]) -> int:
         "/mutate-v1-pod": lambda request: web.with_gates(cluster, request),
         "/validate-networking-v1-ingress": lambda request: web.checked(controller.ingresses.is_ours, request),
     }
-    web.serve_health(
+    serve_health(
         options.health_probe_bind_port, {"/healthz": lambda: controller.alive, "/readyz": lambda: cluster.synced}
     )
     web.Webhooks(reviews, options.webhook_cert_dir, options.webhook_bind_port).start()

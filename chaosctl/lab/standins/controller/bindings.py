@@ -9,9 +9,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chaosctl.lab.standins.controller.cluster import BINDINGS, Cluster, path_of
 from chaosctl.lab.standins.controller.deploy import code
-from chaosctl.lab.standins.controller.journal import log, why
-from chaosctl.lab.standins.controller.kube import Object, key_of
 from chaosctl.lab.standins.controller.targets import Target, gate, has_gate, wanted
+from chaosctl.lab.standins.incluster.journal import log, why
+from chaosctl.lab.standins.incluster.kube import Object, key_of
 
 FINALIZER = "elbv2.k8s.aws/resources"
 PENDING_SECONDS = 0.5  # look at the targets' health that often while a pod waits for it

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from chaosctl.lab.standins.controller.journal import log
-from chaosctl.lab.standins.controller.kube import STRATEGIC, Api, ApiError, Cache, Key, Object, key_of
 from chaosctl.lab.standins.controller.targets import condition as condition_of
+from chaosctl.lab.standins.incluster.journal import log
+from chaosctl.lab.standins.incluster.kube import STRATEGIC, Api, ApiError, Cache, Key, Object, key_of
 
 INGRESSES = "/apis/networking.k8s.io/v1"
 BINDINGS = "/apis/elbv2.k8s.aws/v1beta1"

@@ -12,8 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chaosctl.lab.standins.controller import model
 from chaosctl.lab.standins.controller.cluster import BINDINGS, INGRESSES, Cluster, path_of
 from chaosctl.lab.standins.controller.deploy import Deployed, Deployer, NotYet
-from chaosctl.lab.standins.controller.journal import log, why
-from chaosctl.lab.standins.controller.kube import ApiError, Key, Object, key_of
+from chaosctl.lab.standins.incluster.journal import log, why
+from chaosctl.lab.standins.incluster.kube import ApiError, Key, Object, key_of
 
 FINALIZER = "ingress.k8s.aws/resources"
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"

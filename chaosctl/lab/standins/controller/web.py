@@ -1,4 +1,4 @@
-"""What the controller serves: admission webhooks over TLS, and health for the kubelet."""
+"""The admission webhooks that the controller serves over TLS."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from typing import Any
 
 from chaosctl.lab.standins.controller import model
 from chaosctl.lab.standins.controller.cluster import Cluster
-from chaosctl.lab.standins.controller.journal import log, why
-from chaosctl.lab.standins.controller.kube import Object
 from chaosctl.lab.standins.controller.targets import injected
+from chaosctl.lab.standins.incluster.health import Quiet
+from chaosctl.lab.standins.incluster.journal import log, why
+from chaosctl.lab.standins.incluster.kube import Object
 
 Answer = dict[str, Any]
 MAX_REVIEW = 8 * 1024 * 1024
@@ -115,8 +116,8 @@ class _Server(ThreadingHTTPServer):
 
 
 def _review_handler(reviews: Mapping[str, Review], before: Callable[[], None]) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Quiet):
-        def do_POST(self) -> None:
+    class Handler(Quiet):
+        def do_POST(self) -> None:  # noqa: N802 - http.server's name
             before()
             review = reviews.get(self.path.partition("?")[0])
             length = int(self.headers.get("Content-Length") or 0)
@@ -140,33 +141,3 @@ def _reviewed(review: Review, request: Mapping[str, Any]) -> Answer:
         "kind": "AdmissionReview",
         "response": {"uid": request["uid"], **response},
     }
-
-
-class _Quiet(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: requests are not news."""
-
-    def answer(self, status: int, body: object) -> None:
-        """Send JSON."""
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-
-def serve_health(port: int, checks: Mapping[str, Callable[[], bool]]) -> ThreadingHTTPServer:
-    """Answer 200 or 500 by path: /healthz (alive) and /readyz (may get requests)."""
-
-    class Handler(_Quiet):
-        def do_GET(self) -> None:
-            check = checks.get(self.path)
-            good = check is not None and check()
-            self.answer(200 if good else 404 if check is None else 500, {"ok": good})
-
-    server = ThreadingHTTPServer(("", port), Handler)
-    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
-    return server

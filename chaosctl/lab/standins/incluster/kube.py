@@ -1,4 +1,4 @@
-"""The little of a Kubernetes client that the controller needs: requests, and caches kept current by watches."""
+"""The little of a Kubernetes client that the stand-ins need: requests, and caches kept current by watches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from chaosctl.lab.standins.controller.journal import log
+from chaosctl.lab.standins.incluster.journal import log
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MERGE = "application/merge-patch+json"

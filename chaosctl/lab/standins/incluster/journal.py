@@ -1,4 +1,4 @@
-"""What the controller says: one JSON line per fact, on stderr, as the real one does."""
+"""What a stand-in says: one JSON line per fact, on stderr, as the real ones do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only one replica acts: the one that holds the Lease. The others wait, and answer webhooks meanwhile."""
+"""Only one replica acts: the one that holds the Lease. The others wait, and may answer webhooks meanwhile."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from chaosctl.lab.standins.controller.journal import log, why
-from chaosctl.lab.standins.controller.kube import Api, ApiError
+from chaosctl.lab.standins.incluster.journal import log, why
+from chaosctl.lab.standins.incluster.kube import Api, ApiError
 
-NAME = "aws-load-balancer-controller-leader"
 LEASE_SECONDS = 8  # how long a leader that died is waited for
 RENEW_SECONDS = 2.0
 
@@ -19,8 +18,9 @@ RENEW_SECONDS = 2.0
 class Lease:
     """Leadership among the replicas. `held` is True only while nobody else can think the same."""
 
-    def __init__(self, api: Api, namespace: str, identity: str, gained: Callable[[], None]) -> None:
+    def __init__(self, api: Api, namespace: str, name: str, identity: str, gained: Callable[[], None]) -> None:
         self._api = api
+        self._name = name
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._identity = identity
         self._gained = gained
@@ -44,7 +44,9 @@ class Lease:
         self._thread.join(5)
         if self.held:
             self._renewed_at = float("-inf")
-            self._api.patch(f"{self._collection}/{NAME}", {"spec": {"holderIdentity": "", "leaseDurationSeconds": 1}})
+            self._api.patch(
+                f"{self._collection}/{self._name}", {"spec": {"holderIdentity": "", "leaseDurationSeconds": 1}}
+            )
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -61,11 +63,11 @@ class Lease:
     def _compete(self) -> None:
         asked_at = time.monotonic()  # the lease counts from before the request: the server may have been slow
         try:
-            lease = self._api.get(f"{self._collection}/{NAME}")
+            lease = self._api.get(f"{self._collection}/{self._name}")
         except ApiError as error:
             if error.status != 404:
                 raise
-            self._api.create(self._collection, {"metadata": {"name": NAME}, "spec": self._spec(0)})
+            self._api.create(self._collection, {"metadata": {"name": self._name}, "spec": self._spec(0)})
             self._renewed_at = asked_at
             return
         if not self._is_free(lease["spec"]):
@@ -75,7 +77,7 @@ class Lease:
         version = {"resourceVersion": lease["metadata"]["resourceVersion"]}
         body = {"metadata": version, "spec": self._spec(transitions + (not mine))}
         try:
-            self._api.patch(f"{self._collection}/{NAME}", body)
+            self._api.patch(f"{self._collection}/{self._name}", body)
         except ApiError as error:
             if error.status != 409:  # another one was quicker
                 raise
