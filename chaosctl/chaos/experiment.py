@@ -101,6 +101,11 @@ class FaultPlan:
     expected: int = 0
     parts: tuple[FaultPlan, ...] = ()
 
+    @property
+    def recovers_from(self) -> str:
+        """In a word, what the recovery clocks start at."""
+        return "undo" if self.held else "fault"
+
 
 @dataclass(frozen=True)
 class TrafficPlan:

@@ -23,8 +23,9 @@ LEAVING = {"draining", "unused"}  # states of targets that are on their way out
 
 @dataclass(frozen=True)
 class Clocks:
-    """Seconds from the acknowledged fault; None while running, and for `targets` also when there are none to look at.
+    """Seconds from the acknowledged fault, or from the undo of one that is held.
 
+    None while running, and for `targets` also when there are none to look at.
     Nothing is clamped: traffic that was clean again before the acknowledgement came gives a negative figure.
     """
 

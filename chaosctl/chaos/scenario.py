@@ -35,7 +35,7 @@ class Steady(Part):
 
 
 class Recovery(Part):
-    """A budget for each recovery clock, in seconds from the acknowledged fault."""
+    """A budget for each recovery clock, in seconds from the acknowledged fault, or the undo of one that is held."""
 
     replacements: float = Field(120.0, gt=0)
     targets: float = Field(120.0, gt=0)

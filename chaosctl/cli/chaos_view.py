@@ -225,9 +225,7 @@ def _stream(s: StreamFigures) -> tuple[str, ...]:
 
 
 def _recovery(clocks: Clocks, experiment: Experiment) -> Table:
-    """The clocks start at the fault; those of one that is held start when it is undone."""
-    rows, budgets = [], experiment.budgets
-    start = "undo" if experiment.plan.held else "fault"
+    rows, budgets, start = [], experiment.budgets, experiment.plan.recovers_from
     for name, seconds in asdict(clocks).items():
         shown = "not measured" if seconds is None else f"{seconds:.2f} s"
         rows.append((_CLOCKS[name], shown, f"<= {budgets.of_clock(name):g} s"))

@@ -130,7 +130,8 @@ def _recoveries(result: Result) -> Iterator[Case]:
         name = f"recovery of {clock} within {budget:g} s"
         if seconds is not None:
             late = seconds > budget
-            words = f"recovered {seconds:.2f} s after the fault, allowed are {budget:g} s"
+            start = result.experiment.plan.recovers_from
+            words = f"recovered {seconds:.2f} s after the {start}, allowed are {budget:g} s"
             yield Case("recovery", name, FAILURE if late else OK, words, max(seconds, 0.0))
         elif result.verdict is Verdict.NOT_RECOVERED:
             yield Case(

@@ -121,8 +121,7 @@ def figures(result: Result) -> list[Figure]:
 
 def _clock_figures(result: Result, budgets: Budgets) -> Iterable[Figure]:
     for name, seconds in asdict(result.clocks).items():
-        since = "the undo" if result.experiment.plan.held else "the fault"
-        allowed = f"at most {budgets.of_clock(name):g} s after {since}"
+        allowed = f"at most {budgets.of_clock(name):g} s after the {result.experiment.plan.recovers_from}"
         label = _sentence(CLOCK_NAMES[name])[:-1]
         if seconds is None:
             yield Figure(label, "\N{EN DASH}", "not measured or not reached", "unsure")

@@ -57,13 +57,14 @@ def families(result: Result, line: Timeline) -> Iterator[Family]:
     yield _one("run_duration_seconds", "How long it took.", line.ended - line.began)
     yield _one(
         "faults_injected",
-        "Victims whose end the API acknowledged.",
+        "Victims that the fault was done to, as the API or a helper acknowledged.",
         sum(k.acknowledged is not None for k in result.kills),
     )
     yield _one("faults_effective", "Victims that show it.", sum(k.gone for k in result.kills))
     yield from _streams(result.streams)
     yield Family(
-        "recovery_seconds", "From the acknowledged fault until it recovered for good, by clock.",
+        "recovery_seconds",
+        "From the acknowledged fault, or the undo of one that is held, until it recovered for good, by clock.",
         tuple(({"clock": name}, s) for name, s in asdict(result.clocks).items() if s is not None),
     )  # fmt: skip
     yield from _budgets(result)

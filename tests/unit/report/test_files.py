@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from chaosctl.chaos import events as e
 from chaosctl.errors import UsageProblem
 from chaosctl.report import runs
 from chaosctl.report.junit import junit
 from chaosctl.report.prometheus import prometheus
 from chaosctl.report.runs import Told
-from tests.unit.chaos.story import killed
+from tests.unit.chaos.story import FAULT, killed
 from tests.unit.report.conftest import Tell
 
 SAMPLE = re.compile(r'^(?P<name>[a-z_]+)\{(?P<labels>[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*)\} (?P<value>[-+.0-9e]+)$')
@@ -40,6 +42,15 @@ def test_a_breached_budget_is_a_failure_of_its_own_case(breached: Told) -> None:
         for stream in ("new", "reused")
         for budget in ("success of at least 99 %", "downtime of at most 1 s")
     ]
+
+
+def test_what_is_held_recovers_from_its_undo(told: Tell) -> None:
+    story = killed()
+    story.experiment = replace(story.experiment, plan=replace(story.experiment.plan, held=True))
+    story.events.append(e.Lifted(FAULT + 1.0, "undone"))
+    found = told(story.told())
+    words = [case.findtext("system-out") or "" for case in suite(found).findall("testcase")]
+    assert any("recovered 1.90 s after the undo" in said for said in words), words
 
 
 def test_an_invalid_run_is_an_error_and_judges_no_budget(told: Tell) -> None:
