@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import ClassVar
 
-from chaosctl.adapters.kube import Conflict
 from chaosctl.chaos import plan as plans
 from chaosctl.chaos.cluster import Cluster, Place
-from chaosctl.chaos.events import Injected, NotInjected
 from chaosctl.chaos.experiment import Aim, FaultPlan, Mode
 from chaosctl.chaos.faults import workload
 from chaosctl.chaos.faults.fault import Fault, Injection
-from chaosctl.errors import ChaosctlError
+from chaosctl.chaos.faults.pod_kill import PodKill
 
 SYSTEM = "kube-system"
 
@@ -49,20 +46,5 @@ class SystemPodKill(Fault):
         return f"kill {', '.join(victim.name for victim in plan.victims)} in {SYSTEM}"
 
     def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
-        """See Fault."""
-        there = self.elsewhere(plan.place)
-        for victim in plan.victims:
-            if stop():
-                return
-            try:
-                killed = cluster.delete(there, victim.name, victim.uid, 0)
-            except Conflict:
-                killed = False
-            except ChaosctlError as error:
-                yield NotInjected(time.monotonic(), victim.uid, victim.name, str(error))
-                continue
-            at = time.monotonic()
-            if killed:
-                yield Injected(at, victim.uid, victim.name)
-            else:
-                yield NotInjected(at, victim.uid, victim.name, "it was gone already")
+        """See Fault. As pods of the app are killed, elsewhere."""
+        yield from PodKill().inject(replace(plan, place=self.elsewhere(plan.place)), cluster, stop)
