@@ -22,29 +22,11 @@ from chaosctl.events import Emit, StageFinished, StageStarted, Step
 from chaosctl.lab import cleanup, images, machine_image, memory, preflight, upstream
 from chaosctl.lab.layout import AWS_ENDPOINT, Layout
 from chaosctl.lab.supervisor import Program, Supervisor
+from chaosctl.lab.tools import IN_IMAGES, RUNNING
 from chaosctl.toolbox import Toolbox
 from chaosctl.waiting import TimedOut, heartbeat, wait_until
 
 AWS = "aws"  # name of the supervised program that is the lab's AWS and its reconcilers
-TOOLS = (
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kubelet",
-    "kube-proxy",
-    "kubectl",
-    "containerd",
-    "containerd-shim-runc-v2",
-    "ctr",
-    "runc",
-    "cni",
-    "haproxy",
-    "nft",
-    "conntrack",
-    "metrics-server",
-    "coredns",
-)
 RESTART_SECONDS = 20.0  # for the supervisor to start an AWS again that was killed; 2 s in practice
 START_TIMEOUT = 60.0  # seconds until the AWS endpoint answers; 1 to 5 s in practice
 
@@ -146,7 +128,7 @@ class Lab:
                 self._remove_remains()
             if not self._supervisor.running():
                 preflight.check(self.layout, self._port)
-            tools = Toolbox(config.cache_dir(), self.settings.toolbox, self.emit).ensure(*TOOLS)
+            tools = Toolbox(config.cache_dir(), self.settings.toolbox, self.emit).ensure(*RUNNING, *IN_IMAGES)
             self._prepare(tools)
             self._supervisor.start()
             self._pull(tools)

@@ -34,27 +34,10 @@ from chaosctl.lab.load_balancer import LoadBalancers, access_log
 from chaosctl.lab.nodes import Nodes
 from chaosctl.lab.reconciler import Loop, Reconciler
 from chaosctl.lab.supervisor import Supervisor
+from chaosctl.lab.tools import RUNNING
 from chaosctl.toolbox import Toolbox
 
 log = logging.getLogger("chaosctl.lab.aws")
-
-TOOLS = (
-    "kubectl",
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kubelet",
-    "kube-proxy",
-    "containerd",
-    "containerd-shim-runc-v2",
-    "ctr",
-    "runc",
-    "cni",
-    "haproxy",
-    "nft",
-    "conntrack",
-)
 
 
 def main() -> int:
@@ -128,7 +111,7 @@ def _serve_until_stopped(layout: Layout, changes: Changes, listener: BaseWSGISer
 
 def _reconcile(layout: Layout, changes: Changes, *others: Reconciler) -> None:
     """Start all reconcilers, once the tools are there; the API answers meanwhile."""
-    tools = Toolbox(config.cache_dir(), config.load().toolbox, ignore).ensure(*TOOLS)
+    tools = Toolbox(config.cache_dir(), config.load().toolbox, ignore).ensure(*RUNNING)
     store = MotoStore(changes)
     common = (store, layout, tools, Supervisor(layout))
     requests = AccessLog(access_log(layout))
