@@ -21,11 +21,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.soak]
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> User:
-    return User(tmp_path_factory.mktemp("user"))
-
-
-@pytest.fixture(scope="module")
 def kube(user: User) -> Iterator[Kube]:
     with cluster(user) as kube:
         yield kube

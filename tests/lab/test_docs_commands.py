@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.machine import Snapshot
 from tests.lab.user import User
 
-pytestmark = [pytest.mark.lab, pytest.mark.soak]
+pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.usefixtures("deployed")]
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```console lab\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -57,16 +56,6 @@ def collapsed(text: str) -> str:
 
 
 SHOWN = list(shown())
-
-
-@pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    user = User(tmp_path_factory.mktemp("user"))
-    before = Snapshot.take(user.home)
-    user.chaosctl("up")
-    yield user
-    user.chaosctl("lab", "stop", "--yes", status=None)
-    assert Snapshot.take(user.home) - before == [], "the machine is not as clean as before"
 
 
 @pytest.mark.parametrize("example", SHOWN, ids=str)

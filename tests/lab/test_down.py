@@ -6,7 +6,6 @@ environment keeps it there until the last of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 
 from tests.lab import obstacles
 from tests.lab.account import census
-from tests.lab.machine import Snapshot
 from tests.lab.user import User
 
 pytestmark = [pytest.mark.lab, pytest.mark.soak]
@@ -22,15 +20,11 @@ KEEPER = {"RoleName": "of-another-environment"}
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    user = User(tmp_path_factory.mktemp("user"))
-    before = Snapshot.take(user.home)
-    user.chaosctl("lab", "start")
+def user(newcomer: User) -> User:
+    newcomer.chaosctl("lab", "start")
     tags = [{"Key": "chaosctl:environment", "Value": "another"}]
-    user.aws("iam").create_role(**KEEPER, AssumeRolePolicyDocument="{}", Tags=tags)
-    yield user
-    user.chaosctl("lab", "stop", "--yes", status=None)
-    assert Snapshot.take(user.home) - before == [], "the machine is not as clean as before"
+    newcomer.aws("iam").create_role(**KEEPER, AssumeRolePolicyDocument="{}", Tags=tags)
+    return newcomer
 
 
 @pytest.fixture(scope="module")

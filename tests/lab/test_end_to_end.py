@@ -9,15 +9,12 @@ import json
 import re
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from ruamel.yaml import YAML
 
-from tests.lab.machine import Snapshot
 from tests.lab.user import User, interrupt
 
 pytestmark = pytest.mark.lab
@@ -26,36 +23,14 @@ STAGES = ("infra", "kubeconfig", "controller", "app", "alarms", "smoke")
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    user = User(tmp_path_factory.mktemp("user"))
-    user.kubeconfig.write_text(OTHER_KUBECONFIG)
-    before = Snapshot.take(user.home)
-    yield user
-    user.chaosctl("lab", "stop", "--yes", status=None)
-    assert Snapshot.take(user.home) - before == [], "the machine is not as clean as before"
-
-
-@pytest.fixture(scope="module")
-def deployed(user: User) -> str:
-    """What `chaosctl up` says to a person."""
-    return user.chaosctl("up").stdout
+def user(newcomer: User) -> User:
+    newcomer.kubeconfig.write_text(OTHER_KUBECONFIG)
+    return newcomer
 
 
 @pytest.fixture(scope="module")
 def url(user: User, deployed: str) -> str:
     return user.chaosctl("url").stdout.strip()
-
-
-@pytest.fixture(scope="module")
-def aws(user: User, deployed: str) -> Any:
-    """boto3 clients of the lab's AWS, with the credentials that a user finds."""
-    env = dict(
-        line.removeprefix("export ").split("=", 1)
-        for line in user.chaosctl("lab", "env").stdout.splitlines()
-        if line.startswith("export ")
-    )
-    session = boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"])
-    return lambda service: session.client(service, endpoint_url=env["AWS_ENDPOINT_URL"])
 
 
 def pods(user: User) -> list[dict[str, Any]]:

@@ -5,28 +5,17 @@ The tests of this module run in their order on both deployments.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from tests.lab.machine import Snapshot
 from tests.lab.traffic import Traffic
 from tests.lab.user import User
 
 pytestmark = [pytest.mark.lab, pytest.mark.soak]
 STAGING = ("--env", "staging")
 CLUSTERS = ("chaotic-backend-cluster", "chaotic-backend-cluster-staging")
-
-
-@pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    user = User(tmp_path_factory.mktemp("user"))
-    before = Snapshot.take(user.home)
-    yield user
-    user.chaosctl("lab", "stop", "--yes", status=None)
-    assert Snapshot.take(user.home) - before == [], "the machine is not as clean as before"
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.lab.user import User
 
-pytestmark = [pytest.mark.lab, pytest.mark.soak]
+pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.usefixtures("deployed")]
 NAMESPACE = "chaotic-backend"
 BESIDE = """
 name: beside the pods
@@ -29,14 +29,6 @@ steps:
   - {fault: hpa-load, with: {scale_in: true}}
   - {fault: cpu-pressure, with: {seconds: 3}}
 """
-
-
-@pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    user = User(tmp_path_factory.mktemp("user"))
-    user.chaosctl("up")
-    yield user
-    user.chaosctl("lab", "stop", "--yes", status=None)
 
 
 def helpers(user: User) -> str:

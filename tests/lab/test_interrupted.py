@@ -7,12 +7,10 @@ every run but the first also proves that its predecessor left nothing in its way
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from tests.lab.interruption import EVERYTHING, Point, end_at
-from tests.lab.machine import Snapshot
 from tests.lab.user import User
 
 pytestmark = [pytest.mark.lab, pytest.mark.soak]
@@ -42,15 +40,6 @@ DOWN = [
 
 def named(points: list[Point]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("point", points, ids=[f"{p.name}-{p.how}".replace(" ", "-") for p in points])
-
-
-@pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    user = User(tmp_path_factory.mktemp("user"))
-    before = Snapshot.take(user.home)
-    yield user
-    user.chaosctl("lab", "stop", "--yes", status=None)
-    assert Snapshot.take(user.home) - before == [], "the machine is not as clean as before"
 
 
 @named(UP)

@@ -6,16 +6,14 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.lab.user import User
 
-pytestmark = [pytest.mark.lab, pytest.mark.soak]
+pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.usefixtures("deployed")]
 
 LINES = 20_000
 WRITER = """
@@ -25,16 +23,6 @@ for number in range({lines}):
     if number % 1000 == 0:
         time.sleep(1)
 """
-
-
-@pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    user = User(tmp_path_factory.mktemp("user"))
-    try:
-        user.chaosctl("up")
-        yield user
-    finally:
-        user.chaosctl("lab", "stop", "--yes", status=None)
 
 
 def kill(user: User, module: str) -> None:
@@ -113,22 +101,14 @@ def test_what_a_follower_sees(user: User) -> None:
     assert (following.wait(30), seen) == (0, [f"line {n}" for n in range(30)])
 
 
-def test_without_the_shipper_the_clusters_own_logs_are_shown_and_named(user: User) -> None:
-    aws = {
-        name: value
-        for line in user.chaosctl("lab", "env").stdout.splitlines()
-        for name, _, value in [line.removeprefix("export ").partition("=")]
-        if line.startswith("export ")
-    }
-    session = boto3.Session(aws["AWS_ACCESS_KEY_ID"], aws["AWS_SECRET_ACCESS_KEY"], region_name=aws["AWS_REGION"])
-    client = session.client("logs", endpoint_url=aws["AWS_ENDPOINT_URL"])
-    addons = session.client("eks", endpoint_url=aws["AWS_ENDPOINT_URL"])
+def test_without_the_shipper_the_clusters_own_logs_are_shown_and_named(user: User, aws: Any) -> None:
+    addons = aws("eks")
     cluster, addon = "chaotic-backend-cluster", "amazon-cloudwatch-observability"
     addons.delete_addon(clusterName=cluster, addonName=addon)
     deadline = time.monotonic() + 60
     while addon in addons.list_addons(clusterName=cluster)["addons"]:
         assert time.monotonic() < deadline
-    client.delete_log_group(logGroupName=f"/aws/containerinsights/{cluster}/application")
+    aws("logs").delete_log_group(logGroupName=f"/aws/containerinsights/{cluster}/application")
     found = logs(user, "--since", "1h")
     assert found["source"] == "cluster"
     assert "no log group" in found["fallback"]

@@ -6,7 +6,6 @@ The tests of this module run in their order on one deployment.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from tests.lab.interruption import Point, end_at
 from tests.lab.traffic import Traffic
 from tests.lab.user import User
 
-pytestmark = [pytest.mark.lab, pytest.mark.soak]
+pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.usefixtures("deployed")]
 APP = "chaotic-backend"
 CONTROLLER = ("-n", "kube-system", "deployment", "aws-load-balancer-controller")
 PATIENCE = 40  # seconds: app.timeout_seconds
@@ -28,12 +27,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    user = User(tmp_path_factory.mktemp("user"))
-    wanted(user, {})
-    user.chaosctl("up")
-    yield user
-    user.chaosctl("lab", "stop", "--yes", status=None)
+def user(newcomer: User) -> User:
+    wanted(newcomer, {})
+    return newcomer
 
 
 def wanted(user: User, values: dict[str, Any], patience: int = PATIENCE) -> None:

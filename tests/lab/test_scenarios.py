@@ -14,17 +14,9 @@ import pytest
 
 from tests.lab.user import User
 
-pytestmark = [pytest.mark.lab, pytest.mark.soak]
+pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.usefixtures("deployed")]
 NAMESPACE = "chaotic-backend"
 UNDO = Path(__file__).resolve().parents[2] / "benchmarks" / "undo.py"
-
-
-@pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    user = User(tmp_path_factory.mktemp("user"))
-    user.chaosctl("up")
-    yield user
-    user.chaosctl("lab", "stop", "--yes", status=None)
 
 
 def deployment(user: User) -> Any:

@@ -16,10 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
-from tests.lab.machine import Snapshot
 from tests.lab.user import User
 
 pytestmark = pytest.mark.lab
@@ -68,28 +66,9 @@ else:
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    user = User(tmp_path_factory.mktemp("user"))
-    (user.home / "chaosctl.toml").write_text(SETTINGS)
-    before = Snapshot.take(user.home)
-    yield user
-    user.chaosctl("lab", "stop", "--yes", status=None)
-    assert Snapshot.take(user.home) - before == [], "the machine is not as clean as before"
-
-
-@pytest.fixture(scope="module")
-def deployed(user: User) -> str:
-    """What `chaosctl up` says to a person."""
-    return user.chaosctl("up").stdout
-
-
-@pytest.fixture(scope="module")
-def aws(user: User, deployed: str) -> Any:
-    """boto3 clients of the lab's AWS, with the credentials that a user finds."""
-    said = user.chaosctl("lab", "env").stdout.splitlines()
-    env = dict(line.removeprefix("export ").split("=", 1) for line in said if line.startswith("export "))
-    session = boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_REGION"])
-    return lambda service: session.client(service, endpoint_url=env["AWS_ENDPOINT_URL"])
+def user(newcomer: User) -> User:
+    (newcomer.home / "chaosctl.toml").write_text(SETTINGS)
+    return newcomer
 
 
 @pytest.fixture(scope="module")

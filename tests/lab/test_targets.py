@@ -26,7 +26,6 @@ from chaosctl.lab.layout import Layout
 from chaosctl.toolbox import Toolbox
 from tests.contract import mirrors
 from tests.contract.mirrors import Registry
-from tests.lab.machine import Snapshot
 from tests.lab.user import User
 
 pytestmark = [pytest.mark.lab, pytest.mark.soak]
@@ -72,19 +71,18 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Re
 
 
 @pytest.fixture(scope="module")
-def lab_user(tmp_path_factory: pytest.TempPathFactory, registry: tuple[str, Registry]) -> Iterator[User]:
+def lab_user(
+    newcomer: User, tmp_path_factory: pytest.TempPathFactory, registry: tuple[str, Registry]
+) -> Iterator[User]:
     """Has started a lab that runs what the registry has."""
-    user, repository = User(tmp_path_factory.mktemp("user")), tmp_path_factory.mktemp("charts")
-    before = Snapshot.take(user.home)
+    repository = tmp_path_factory.mktemp("charts")
     chart = config.asset("helm") / "aws-load-balancer-controller-lab"
     with mirrors.chart_repository(repository, {"aws-load-balancer-controller": chart}) as url:
         settings = SETTINGS.format(account="123456789012", charts=url, images=registry[0])
-        (user.home / "chaosctl.toml").write_text(settings)
-        (user.home / "values.yaml").write_text(VALUES)
-        user.chaosctl("lab", "start")
-        yield user
-        user.chaosctl("lab", "stop", "--yes", status=None)
-    assert Snapshot.take(user.home) - before == [], "the machine is not as clean as before"
+        (newcomer.home / "chaosctl.toml").write_text(settings)
+        (newcomer.home / "values.yaml").write_text(VALUES)
+        newcomer.chaosctl("lab", "start")
+        yield newcomer
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import queue
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -19,6 +16,7 @@ from chaosctl.lab.aws.cloudwatch.metrics import MINUTE
 from chaosctl.lab.aws.world import Changes
 
 from .conftest import Lab
+from .subscriber import Received, subscriber
 
 START = 1_800_000_000  # the beginning of a minute
 LOAD_BALANCER = [{"Name": "LoadBalancer", "Value": "app/web/1"}]
@@ -170,33 +168,16 @@ def test_percentiles_and_expressions_can_be_asked_for(lab: Lab) -> None:
 
 
 @pytest.fixture
-def endpoint_of_subscriber() -> Iterator[tuple[str, queue.Queue[dict[str, Any]]]]:
-    """An HTTP subscriber on loopback that refuses the first message once."""
-    received: queue.Queue[dict[str, Any]] = queue.Queue()
-    refusals = [503]
-
-    class Subscriber(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status = refusals.pop() if refusals else 200
-            if status == 200:
-                received.put(content)
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None: ...
-
-    server = HTTPServer(("127.0.0.1", 0), Subscriber)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/", received
-    server.shutdown()
-    server.server_close()
+def unsteady() -> Iterator[tuple[str, Received]]:
+    """A subscriber that refuses the first message once."""
+    with subscriber(refusals=1) as listening:
+        yield listening
 
 
 def test_subscribers_are_told_of_each_change(
-    lab: Lab, pass_minute: Callable[..., str], endpoint_of_subscriber: tuple[str, queue.Queue[dict[str, Any]]]
+    lab: Lab, pass_minute: Callable[..., str], unsteady: tuple[str, Received]
 ) -> None:
-    url, received = endpoint_of_subscriber
+    url, received = unsteady
     sns, sqs = lab.client("sns"), lab.client("sqs")
     topic = sns.create_topic(Name="alarms")["TopicArn"]
     queue_url = sqs.create_queue(QueueName="told")["QueueUrl"]
