@@ -131,20 +131,14 @@ class Kept:
             return subprocess.Popen([sys.executable, __file__, *self._argv], stdout=log, stderr=log)
 
     def _keep(self) -> None:
+        from chaosctl.lab import memory  # here, since the processes that are measured begin with this file too
+
         while not self._stopping.wait(0.5):
-            self.most_memory = max(self.most_memory, _pss(self._process.pid))
+            self.most_memory = max(self.most_memory, memory.of_process(self._process.pid))
             self._seconds[self._process.pid] = max(_cpu(self._process.pid), self._seconds.get(self._process.pid, 0))
             if self._process.poll() is not None and not self._stopping.wait(1.0):
                 self._process = self._started()
         self._process.wait()
-
-
-def _pss(pid: int) -> int:
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
 
 
 def _cpu(pid: int) -> float:

@@ -15,10 +15,11 @@ def of_lab(layout: Layout) -> int:
     PSS counts a page shared by n processes as 1/n, so that binaries that several nodes run are counted once.
     Source: Pss in /proc/PID/smaps_rollup, proc(5).
     """
-    return sum(_pss(pid) for pid in cleanup.processes_of(layout))
+    return sum(of_process(pid) for pid in cleanup.processes_of(layout))
 
 
-def _pss(pid: int) -> int:
+def of_process(pid: int) -> int:
+    """Its PSS in bytes; 0 when it has ended, or is somebody else's."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):

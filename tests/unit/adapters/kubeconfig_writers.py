@@ -17,16 +17,22 @@ from chaosctl.adapters import kubeconfig
 from chaosctl.adapters.kubeconfig import Entry
 
 THEIRS = """\
-# mine
+# my clusters
 apiVersion: v1
 clusters:
-- cluster: {server: "https://prod.example"}   # do not touch
+- cluster:
+    certificate-authority-data: "QUJD"   # do not touch
+    server: https://prod.example
   name: prod
+- cluster: {server: "https://dev.example"}
+  name: dev
+# contexts follow
 contexts:
 - context:
     cluster: prod
     user: prod
   name: prod
+
 current-context: prod
 kind: Config
 preferences: {}
@@ -71,7 +77,7 @@ def run(writers: int, directory: Path) -> Outcome:
         each.join()
     seconds = time.monotonic() - began
     text = real.read_text()
-    expected = {_name(number) for number in range(writers) if _stays(number)} | {"prod"}
+    expected = {_name(number) for number in range(writers) if _stays(number)} | {"prod", "dev"}
     found = {line.split()[-1] for line in text.splitlines() if line.startswith(("- name:", "  name:"))}
     return Outcome(
         lost=sorted(expected - found),

@@ -12,36 +12,11 @@ from hypothesis import strategies as st
 from chaosctl.adapters import kubeconfig
 from chaosctl.adapters.kubeconfig import Entry, file_for, files, remove, upsert, without, write
 from chaosctl.errors import Busy, PreconditionFailed
+from tests.unit.adapters.kubeconfig_writers import THEIRS
 
 ENTRY = Entry(
     "chaosctl-lab-default", "https://127.77.0.2", "Q0E=", {"exec": {"command": "/bin/chaosctl", "args": ["token"]}}
 )
-
-THEIRS = """\
-# my clusters
-apiVersion: v1
-clusters:
-- cluster:
-    certificate-authority-data: "QUJD"   # do not touch
-    server: https://prod.example
-  name: prod
-- cluster: {server: "https://dev.example"}
-  name: dev
-# contexts follow
-contexts:
-- context:
-    cluster: prod
-    user: prod
-  name: prod
-
-current-context: prod
-kind: Config
-preferences: {}
-users:
-- name: prod
-  user:
-    token: 'abc'
-"""
 
 INDENTED = """\
 apiVersion: v1
