@@ -130,7 +130,7 @@ def make_cluster(lab: Lab, network: Network) -> MakeCluster:
         }
         cluster = lab.client("eks").create_cluster(name=name, **given)["cluster"]
         if active:
-            lab.store.cluster_observed(name, "ACTIVE", endpoint="https://127.64.0.2", ca_pem=b"authority")
+            lab.store.cluster_observed(name, "ACTIVE", endpoint="https://127.128.0.2", ca_pem=b"authority")
         return cluster
 
     return make

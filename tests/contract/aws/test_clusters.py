@@ -20,9 +20,9 @@ def test_a_new_cluster_is_creating_until_it_was_observed(lab: Lab, make_cluster:
     created = make_cluster(active=False)
     assert created["status"] == "CREATING"
     assert "endpoint" not in created
-    lab.store.cluster_observed("demo", "ACTIVE", endpoint="https://127.64.0.2", ca_pem=b"pem")
+    lab.store.cluster_observed("demo", "ACTIVE", endpoint="https://127.128.0.2", ca_pem=b"pem")
     cluster = lab.client("eks").describe_cluster(name="demo")["cluster"]
-    assert (cluster["status"], cluster["endpoint"]) == ("ACTIVE", "https://127.64.0.2")
+    assert (cluster["status"], cluster["endpoint"]) == ("ACTIVE", "https://127.128.0.2")
     assert base64.b64decode(cluster["certificateAuthority"]["data"]) == b"pem"
 
 
@@ -96,7 +96,7 @@ def test_a_cluster_is_deleting_until_it_is_gone(lab: Lab, make_cluster: MakeClus
 def test_what_comes_late_does_not_revive_a_deleted_cluster(lab: Lab, make_cluster: MakeCluster) -> None:
     make_cluster()
     lab.client("eks").delete_cluster(name="demo")
-    lab.store.cluster_observed("demo", "ACTIVE", endpoint="https://127.64.0.2")
+    lab.store.cluster_observed("demo", "ACTIVE", endpoint="https://127.128.0.2")
     assert status(lab) == "DELETING"
 
 

@@ -1,6 +1,6 @@
 """The target `aws` as a user runs it, against the lab's AWS by its endpoint: all that comes before something is made.
 
-tests/lab/test_aws_target.py goes on where reconcilers are needed.
+tests/lab/test_targets.py goes on where reconcilers are needed.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from chaosctl.lab.pki import Identity, KeyPair, Pki
 
 from .examples import CLUSTER, INSTANCE
 
-LOOPBACK = "127.64.0.2"
+LOOPBACK = "127.128.0.2"
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +71,10 @@ def test_a_new_name_makes_a_new_certificate(tmp_path: Path) -> None:
 
 
 def test_kubeconfig_carries_what_it_needs(made: Pki) -> None:
-    config = json.loads(made.kubeconfig("https://127.64.0.2:443", "admin"))
+    config = json.loads(made.kubeconfig("https://127.128.0.2:443", "admin"))
     user = config["users"][0]["user"]
 
-    assert config["clusters"][0]["cluster"]["server"] == "https://127.64.0.2:443"
+    assert config["clusters"][0]["cluster"]["server"] == "https://127.128.0.2:443"
     assert base64.b64decode(user["client-key-data"]) == made.pair("admin").key.read_bytes()
 
 

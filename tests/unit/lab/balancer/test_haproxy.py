@@ -30,7 +30,7 @@ def plan(*rules: Rule, inbound: str = "0.0.0.0/0", groups: tuple[TargetGroup, ..
     found = Listener(**{"arn": "l", "port": 80, "protocol": "HTTP", "rules": rules or (TO_A,), **listener})
     admitted = ((inbound, found.port),)
     balancer = LoadBalancer("lb/1", "web", "web.example", "vpc-1", "internet-facing", {}, (found,), admitted)
-    return haproxy.plan(balancer, {group.arn: group for group in groups}, "127.64.0.201", "netns")
+    return haproxy.plan(balancer, {group.arn: group for group in groups}, "127.128.0.201", "netns")
 
 
 def lines(found: Plan) -> str:

@@ -19,14 +19,14 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_lines_are_added_and_nothing_else_changes(path: Path) -> None:
-    HostsFile("# chaosctl-1234", path).set({"web.example": "127.64.0.201"})
-    assert path.read_bytes() == b"127.64.0.201\tweb.example\t# chaosctl-1234\n" + OTHERS
+    HostsFile("# chaosctl-1234", path).set({"web.example": "127.128.0.201"})
+    assert path.read_bytes() == b"127.128.0.201\tweb.example\t# chaosctl-1234\n" + OTHERS
     assert path.stat().st_mode & 0o777 == 0o640
 
 
 def test_clearing_restores_every_byte_and_leaves_no_file(path: Path) -> None:
     hosts = HostsFile("# chaosctl-1234", path)
-    hosts.set({"web.example": "127.64.0.201"})
+    hosts.set({"web.example": "127.128.0.201"})
     hosts.clear()
     assert path.read_bytes() == OTHERS
     assert list(path.parent.iterdir()) == [path]
@@ -34,23 +34,23 @@ def test_clearing_restores_every_byte_and_leaves_no_file(path: Path) -> None:
 
 def test_a_name_that_is_gone_loses_its_line(path: Path) -> None:
     hosts = HostsFile("# chaosctl-1234", path)
-    hosts.set({"a.example": "127.64.0.1", "b.example": "127.64.0.2"})
-    hosts.set({"b.example": "127.64.0.3"})
-    assert hosts.names() == {"b.example": "127.64.0.3"}
+    hosts.set({"a.example": "127.128.0.1", "b.example": "127.128.0.2"})
+    hosts.set({"b.example": "127.128.0.3"})
+    assert hosts.names() == {"b.example": "127.128.0.3"}
 
 
 def test_labs_do_not_touch_each_others_lines(path: Path) -> None:
-    HostsFile("# chaosctl-aaaa", path).set({"a.example": "127.64.0.1"})
+    HostsFile("# chaosctl-aaaa", path).set({"a.example": "127.128.0.1"})
     HostsFile("# chaosctl-bbbb", path).set({"b.example": "127.65.0.1"})
     HostsFile("# chaosctl-bbbb", path).clear()
-    assert HostsFile("# chaosctl-aaaa", path).names() == {"a.example": "127.64.0.1"}
+    assert HostsFile("# chaosctl-aaaa", path).names() == {"a.example": "127.128.0.1"}
 
 
 def test_what_says_it_already_is_not_written(path: Path) -> None:
     hosts = HostsFile("# chaosctl-1234", path)
-    hosts.set({"web.example": "127.64.0.201"})
+    hosts.set({"web.example": "127.128.0.201"})
     before = path.stat()
-    hosts.set({"web.example": "127.64.0.201"})
+    hosts.set({"web.example": "127.128.0.201"})
     assert path.stat().st_ino == before.st_ino
 
 
@@ -61,7 +61,7 @@ def test_a_bind_mount_is_written_in_place(path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Path, "replace", busy)
     inode = path.stat().st_ino
     hosts = HostsFile("# chaosctl-1234", path)
-    hosts.set({"web.example": "127.64.0.201"})
+    hosts.set({"web.example": "127.128.0.201"})
     assert path.read_bytes().endswith(OTHERS)
     hosts.clear()
     assert path.read_bytes() == OTHERS
