@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chaosctl.chaos.cluster import PodState, TargetState
@@ -19,6 +20,9 @@ class ChaosEvent(Event):
     """Base of these events."""
 
     at: float
+
+
+Tell = Callable[[ChaosEvent], None]  # takes what has been learnt
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,6 @@ from chaosctl.errors import PreconditionFailed
 START_SECONDS = 20.0  # for Python to start and the name to be looked up
 END_SECONDS = 5.0  # beyond the requests' own timeout
 
-Tell = Callable[[e.ChaosEvent], None]
-
 
 class Traffic(Protocol):
     """Traffic that is under way. It tells RequestsSeen, and at the end either TrafficEnded or TrafficLost."""
@@ -31,13 +29,13 @@ class Traffic(Protocol):
         """Send nothing more, wait until nothing is in flight, and tell how it ended. Can be called again."""
 
 
-StartTraffic = Callable[[TrafficPlan, Tell], Traffic]
+StartTraffic = Callable[[TrafficPlan, e.Tell], Traffic]
 
 
 class ProberProcess:
     """Traffic from a process of its own, so that nothing that this one does can hold it up."""
 
-    def __init__(self, plan: TrafficPlan, tell: Tell) -> None:
+    def __init__(self, plan: TrafficPlan, tell: e.Tell) -> None:
         """Start it, and return when the schedule begins.
 
         Raises PreconditionFailed: CHAOS-RATE-TOO-HIGH when this machine cannot hold the rate, CHAOS-NO-PROBER when it

@@ -10,7 +10,6 @@ from chaosctl.chaos.probes.poll import Poll
 from chaosctl.errors import ChaosctlError
 
 Alarms = Callable[[], Mapping[str, str]]  # state by name
-Tell = Callable[[e.ChaosEvent], None]
 
 EVERY = 1.0  # seconds; an alarm is evaluated once a minute
 
@@ -21,7 +20,7 @@ class AlarmPoll(Poll):
     A look that gets no answer is no news: what happened meanwhile is told late.
     """
 
-    def __init__(self, alarms: Alarms, names: tuple[str, ...], tell: Tell) -> None:
+    def __init__(self, alarms: Alarms, names: tuple[str, ...], tell: e.Tell) -> None:
         super().__init__("alarms", EVERY)
         self._alarms, self._names, self._tell = alarms, names, tell
         self._known: dict[str, str] = {}

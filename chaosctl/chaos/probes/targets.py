@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from chaosctl.chaos import events as e
 from chaosctl.chaos.cluster import Targets, TargetState
 from chaosctl.chaos.probes.poll import Poll
 from chaosctl.errors import ChaosctlError
-
-Tell = Callable[[e.ChaosEvent], None]
 
 
 class TargetPoll(Poll):
@@ -19,7 +16,7 @@ class TargetPoll(Poll):
     What was seen is dated to the middle between question and answer: in between the service read it.
     """
 
-    def __init__(self, targets: Targets, interval: float, tell: Tell) -> None:
+    def __init__(self, targets: Targets, interval: float, tell: e.Tell) -> None:
         super().__init__("targets", interval)
         self._targets, self._tell = targets, tell
         self._known: tuple[TargetState, ...] | None = None

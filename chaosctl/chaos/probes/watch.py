@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from chaosctl.chaos import events as e
 from chaosctl.chaos.cluster import Watch
-
-Tell = Callable[[e.ChaosEvent], None]
 
 
 class WatchHealth:
     """Call `look` often; it tells WatchBroken and WatchRestored when that changes."""
 
-    def __init__(self, watch: Watch, tell: Tell) -> None:
+    def __init__(self, watch: Watch, tell: e.Tell) -> None:
         self._watch, self._tell = watch, tell
         self._broken = False
 

@@ -328,7 +328,7 @@ class FakeTraffic:
     lie = 0  # by how many its account is wrong
     dies_after: float | None = None
 
-    def __init__(self, plan: TrafficPlan, tell: Callable[[e.ChaosEvent], None]) -> None:
+    def __init__(self, plan: TrafficPlan, tell: e.Tell) -> None:
         self._period, self._tell = 1 / plan.rate, tell
         self._began = time.monotonic()
         self._stopped = threading.Event()

@@ -211,7 +211,7 @@ class SimulatedTraffic:
         self._sent: list[Request] = []
         self._number, self._stopped = 0, False
 
-    def __call__(self, plan: TrafficPlan, tell: Callable[[e.ChaosEvent], None]) -> SimulatedTraffic:
+    def __call__(self, plan: TrafficPlan, tell: e.Tell) -> SimulatedTraffic:
         """Begin."""
         self._tell, self._began = tell, self._clock.now
         tell(e.TrafficStarted(self._began))
