@@ -61,14 +61,8 @@ class LabNodegroup(base.Nodegroup):
     def launch(self) -> None:
         """Create launch template and auto scaling group; the group starts its instances at once."""
         template = self.backend.ec2.create_launch_template(self.template_name, "", self._template_data(), {})
-        sizes = self.scaling_config
         self.autoscaling.create_auto_scaling_group(
-            name=self.asg_name,
-            availability_zones=[],
-            desired_capacity=sizes["desiredSize"],
-            max_size=sizes["maxSize"],
-            min_size=sizes["minSize"],
-            launch_config_name="",
+            **self._sized(),
             launch_template={"LaunchTemplateId": template.id, "Version": "$Latest"},
             vpc_zone_identifier=",".join(self.subnets),
             default_cooldown=None,
@@ -81,6 +75,18 @@ class LabNodegroup(base.Nodegroup):
             tags=self._group_tags(),
             capacity_rebalance=True,
         )
+
+    def _sized(self) -> dict[str, Any]:
+        """The auto scaling group by name, and as large as `scaling_config` says."""
+        sizes = self.scaling_config
+        return {
+            "name": self.asg_name,
+            "availability_zones": [],
+            "desired_capacity": sizes["desiredSize"],
+            "max_size": sizes["maxSize"],
+            "min_size": sizes["minSize"],
+            "launch_config_name": "",
+        }
 
     def _template_data(self) -> dict[str, Any]:
         data = {"SecurityGroupIds": [self.cluster_security_group], **self._given_template()}
@@ -129,14 +135,8 @@ class LabNodegroup(base.Nodegroup):
 
     def resize(self) -> None:
         """Make the auto scaling group follow `scaling_config`; wait for the nodes again if it grew."""
-        sizes = self.scaling_config
         self.autoscaling.update_auto_scaling_group(
-            name=self.asg_name,
-            availability_zones=[],
-            desired_capacity=sizes["desiredSize"],
-            max_size=sizes["maxSize"],
-            min_size=sizes["minSize"],
-            launch_config_name="",
+            **self._sized(),
             launch_template={},
             vpc_zone_identifier="",
             health_check_period=None,
