@@ -21,7 +21,7 @@ from chaosctl.events import ignore
 from chaosctl.findings import Finding, Level, ok, problem, unknown, warning
 from chaosctl.stages import certificate
 from chaosctl.stages.access import Access
-from chaosctl.stages.infra import MAIN, STATE_KEY, deployment
+from chaosctl.stages.infra import MAIN, deployment, lock_file
 from chaosctl.stages.rollback import last_rollback
 from chaosctl.stages.stage import Context
 from chaosctl.toolbox import Toolbox
@@ -325,15 +325,8 @@ def judge_certificate(found: Certificate, today: date) -> Finding:
 def state_lock(case: Case) -> Iterator[Finding]:
     """Nobody, dead or alive, holds the Terraform state."""
     assert case.context is not None
-    key = STATE_KEY.format(environment=case.settings.environment) + ".tflock"
-    try:
-        answer = case.aws.call("s3", "get_object", Bucket=case.context.target.state_bucket, Key=key)
-    except AwsRefused as error:
-        if error.aws_code not in ("NoSuchKey", "NoSuchBucket", "404"):
-            raise
-        yield ok("not locked")
-        return
-    yield judge_lock(terraform_lock.of_file(answer["Body"].read().decode(errors="replace")), case.context)
+    said = lock_file(case.context, case.aws)
+    yield judge_lock(terraform_lock.of_file(said), case.context) if said else ok("not locked")
 
 
 def judge_lock(lock: terraform_lock.LockInfo | None, context: Context) -> Finding:

@@ -11,7 +11,7 @@ from typing import Any
 
 from chaosctl import config
 from chaosctl.adapters import acm, inventory
-from chaosctl.adapters.aws import AwsRefused
+from chaosctl.adapters.aws import Aws, AwsRefused
 from chaosctl.adapters.inventory import Deployment, Leftover
 from chaosctl.adapters.terraform import Applied, Plan, Terraform, TerraformFailed
 from chaosctl.adapters.terraform_messages import Changes
@@ -206,6 +206,18 @@ def _bucket_mark(context: Context) -> tuple[bool, str]:
     return True, answer["Body"].read().decode(errors="replace")
 
 
+def lock_file(context: Context, aws: Aws) -> str:
+    """What the lock beside the state says, for terraform_lock.of_file; empty when nobody, dead or alive, holds it."""
+    key = STATE_KEY.format(environment=context.settings.environment) + ".tflock"
+    try:
+        answer = aws.call("s3", "get_object", Bucket=context.target.state_bucket, Key=key)
+    except AwsRefused as error:
+        if error.aws_code not in ("NoSuchKey", "NoSuchBucket", "404"):
+            raise
+        return ""
+    return str(answer["Body"].read().decode(errors="replace"))
+
+
 def _digest(sources: Path) -> str:
     content = b"".join(path.read_bytes() for path in sorted(sources.glob("*.tf")))
     return hashlib.sha256(content).hexdigest()
@@ -227,7 +239,7 @@ def destroy_infra(context: Context) -> Changes:
     terraform = open_terraform(context)
     terraform.recover()
     known = terraform.known()
-    if not known:
+    if not known and not lock_file(context, context.aws):  # a run that was killed at once leaves no more than its lock
         return Changes()
     _protect(context, False)
     _remove_cluster(context)

@@ -38,6 +38,7 @@ class FakeAws:
     """An account: its state bucket's mark (None: no bucket), and its cluster (None: none) with its node groups."""
 
     mark: str | None = None
+    lock: str = ""
     cluster_data: dict[str, Any] | None = None
     groups: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -47,12 +48,13 @@ class FakeAws:
         self.asked.append(operation)
         return getattr(self, operation)(**arguments)
 
-    def get_object(self, **_: Any) -> Any:
+    def get_object(self, Bucket: str, Key: str) -> Any:
         if self.mark is None:
             raise refused("NoSuchBucket")
-        if not self.mark:
+        content = self.lock if Key.endswith(".tflock") else self.mark
+        if not content:
             raise refused("NoSuchKey")
-        return {"Body": BytesIO(self.mark.encode())}
+        return {"Body": BytesIO(content.encode())}
 
     def describe_cluster(self, name: str) -> Any:
         if self.cluster_data is None:
@@ -231,6 +233,12 @@ def test_destroy_of_an_empty_state_has_nothing_to_do(world: World) -> None:
     world.aws.mark = "any"
     assert not infra.destroy_infra(world.context)
     assert world.main.destroyed == 0
+
+
+def test_destroy_of_an_empty_state_gets_rid_of_the_lock_that_a_killed_run_left(world: World) -> None:
+    world.aws.mark, world.aws.lock = "any", '{"ID": "1"}'
+    infra.destroy_infra(world.context)
+    assert world.main.destroyed == 1
 
 
 def test_what_fails_ahead_of_terraform_is_left_to_terraform(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
