@@ -36,6 +36,8 @@ def cordoned(user: User) -> list[str]:
 
 
 def test_every_fault_is_listed_with_whether_it_can_be_done_here(user: User) -> None:
+    scaling = ("hpa/chaotic-backend", "--for=condition=ScalingActive", "--timeout=120s")  # it has metrics
+    user.kubectl("-n", NAMESPACE, "wait", *scaling)
     listed = user.json("chaos", "list")
     here = {fault["fault"]: fault["here"] for fault in listed["faults"]}
     assert set(here.values()) == {True}, listed["faults"]

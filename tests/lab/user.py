@@ -68,9 +68,9 @@ class User:
     ) -> subprocess.CompletedProcess[str]:
         return self.run("chaosctl", *words, status=status, timeout=timeout, **env)
 
-    def json(self, *words: str, status: int = 0) -> Any:
+    def json(self, *words: str, status: int = 0, timeout: float = UP_TIMEOUT) -> Any:
         """Result of `chaosctl ... --json`."""
-        told = json.loads(self.chaosctl(*words, "--json", status=status).stdout)
+        told = json.loads(self.chaosctl(*words, "--json", status=status, timeout=timeout).stdout)
         assert mistakes(told) == [], "that is not what `chaosctl schema` promises"
         return told["result"]
 

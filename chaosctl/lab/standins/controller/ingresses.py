@@ -17,7 +17,7 @@ from chaosctl.lab.standins.incluster.kube import ApiError, Key, Object, key_of
 
 FINALIZER = "ingress.k8s.aws/resources"
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
-RESYNC_SECONDS = 60.0  # look at AWS that often even when nothing changed here: somebody may have changed it there
+RESYNC_SECONDS = 36_000.0  # the real one's --sync-period: what somebody changes in AWS stays for so long
 FIRST_RETRY_SECONDS = 1.0
 CONFLICT_SECONDS = 0.2
 LAST_RETRY_SECONDS = 30.0
