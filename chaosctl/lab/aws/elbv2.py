@@ -1,7 +1,7 @@
 """Load balancing in the lab's AWS: what the reconcilers see of moto's elbv2, and what they write back.
 
 Everything is kept as plain attributes of moto's own objects, so that it is saved and restored with them. What moto
-gets wrong is put right in corrections/elbv2.py.
+gets wrong is put right in corrections/elbv2/.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from moto.elbv2.models import elbv2_backends
 from moto.elbv2.ssl_policies import SSL_POLICIES
 from moto.route53.models import route53_backends
 
-from chaosctl.lab.aws.corrections.elbv2 import Observed
+from chaosctl.lab.aws.corrections.elbv2.targets import Observed
 from chaosctl.lab.desired import (
     HealthCheck,
     Listener,
