@@ -65,6 +65,26 @@ class StreamFigures:
     latency: Latency | None
 
 
+@dataclass(frozen=True)
+class Span:
+    """One stream before, during or after a fault that lasts. `requests` are all that were to be sent then."""
+
+    stream: str
+    when: str
+    requests: int
+    ok: int
+    latency: Latency | None
+
+
+def spans(stream: str, requests: Iterable[Request], begin: float, end: float) -> tuple[Span, ...]:
+    """A stream's figures before, during and after a fault that lasted from `begin` to `end`, by intended send time."""
+    parts: dict[str, list[Request]] = {"before": [], "during": [], "after": []}
+    for request in requests:
+        at = request.intended / 1e6
+        parts["before" if at < begin else "during" if at < end else "after"].append(request)
+    return tuple(Span(stream, when, len(part), sum(r.ok for r in part), _latency(part)) for when, part in parts.items())
+
+
 def outages(requests: Iterable[Request], period: float) -> tuple[Outage, ...]:
     """The outages of one stream. `requests` in any order; `period` in seconds between two intended sends."""
     found: list[Outage] = []

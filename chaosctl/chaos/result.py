@@ -10,7 +10,7 @@ from chaosctl.chaos import outage
 from chaosctl.chaos.cluster import PodState
 from chaosctl.chaos.drill import Drilled
 from chaosctl.chaos.experiment import Budgets, Experiment, Sign, Victim
-from chaosctl.chaos.outage import StreamFigures
+from chaosctl.chaos.outage import Span, StreamFigures
 from chaosctl.chaos.record import Record
 from chaosctl.chaos.recovery import Clocks, Recovery, restarted
 from chaosctl.chaos.requests import CONTROL, NEW, REUSED, STREAMS, UNSENT, Totals
@@ -52,7 +52,10 @@ class Tester:
 
 @dataclass(frozen=True)
 class Result:
-    """The verdict and everything that it rests on."""
+    """The verdict and everything that it rests on.
+
+    spans  of a fault that is held until it is undone: how long answers took before, during and after it
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -63,6 +66,7 @@ class Result:
     clocks: Clocks
     tester: Tester | None
     alarms: tuple[Drilled, ...] = ()
+    spans: tuple[Span, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """For --json: plain data; the experiment's plan can be executed again with --plan."""
@@ -92,7 +96,15 @@ def conclude(record: Record) -> Result:
         clocks=clocks,
         tester=_tester(record),
         alarms=record.drill.outcome(record.recovery.fault_at, record.recovery.zero),
+        spans=_spans(record),
     )
+
+
+def _spans(record: Record) -> tuple[Span, ...]:
+    begin, end = record.recovery.fault_at, record.recovery.lifted_at
+    if begin is None or end is None or not record.experiment.plan.held:
+        return ()
+    return tuple(span for s in STREAMS for span in outage.spans(s, record.requests[s], begin, end))
 
 
 def _until(record: Record) -> float:

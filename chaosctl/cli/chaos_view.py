@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from chaosctl.chaos.campaign import Outcome, worst
 from chaosctl.chaos.drill import Drilled
 from chaosctl.chaos.experiment import Aim, Experiment, FaultPlan, Mode
 from chaosctl.chaos.faults.fault import Fault
-from chaosctl.chaos.outage import StreamFigures
+from chaosctl.chaos.outage import Span, StreamFigures
 from chaosctl.chaos.recovery import Clocks
 from chaosctl.chaos.result import Kill, Result
 from chaosctl.chaos.scenario import Scenario, Step
@@ -181,7 +181,7 @@ def concluded(result: Result, journal: Path, again: str, advice: Sequence[Advice
     data = {**result.plain(), "advice": [_advised(a) for a in advice], "repeat": again, "journal": str(journal)}
     blocks: list[str | Table] = [_verdict(result)]
     if result.streams:
-        blocks += [_traffic(result), _recovery(result.clocks, result.experiment)]
+        blocks += [_traffic(result), *_spans(result.spans), _recovery(result.clocks, result.experiment)]
     if result.alarms:
         blocks.append(_alarms(result.alarms))
     if result.kills and result.verdict.name not in ("NOT_STEADY", "REFUSED"):
@@ -222,6 +222,17 @@ def _stream(s: StreamFigures) -> tuple[str, ...]:
         outages,
         *latency,
     )
+
+
+def _spans(spans: Sequence[Span]) -> Iterator[Table]:
+    """How long answers took before, during and after a fault that lasts; nothing for one that does not."""
+    if not spans:
+        return
+    rows = []
+    for span in spans:
+        times = (f"{span.latency.p50:.1f} ms", f"{span.latency.p99:.1f} ms") if span.latency else ("", "")
+        rows.append((span.stream, span.when, str(span.requests), str(span.requests - span.ok), *times))
+    yield Table(("connections", "the fault", "requests", "failed", "p50", "p99"), rows, "Before, during and after it")
 
 
 def _recovery(clocks: Clocks, experiment: Experiment) -> Table:

@@ -26,7 +26,7 @@ from chaosctl.adapters.inventory import Leftover
 from chaosctl.adapters.terraform_plan import AttributeChange
 from chaosctl.chaos.drill import Drilled
 from chaosctl.chaos.experiment import Budgets, FaultPlan, Timing, TrafficPlan
-from chaosctl.chaos.outage import Latency, Outage
+from chaosctl.chaos.outage import Latency, Outage, Span
 from chaosctl.chaos.recovery import Clocks
 from chaosctl.chaos.result import Kill, Tester
 from chaosctl.findings import Level
@@ -245,6 +245,7 @@ class Judged(TypedDict):
     clocks: Clocks
     tester: Tester | None
     alarms: list[Drilled]
+    spans: list[Span]
     advice: list[Advice]
 
 

@@ -83,7 +83,7 @@ class Page:
         self.columns = columns(line, chart)
         self.first = self._first_column(line, chart)
         self.advice = [advised(a) for a in advice]
-        self.tables = [t for t in (traffic(result), victims(result)) if t.rows]
+        self.tables = [t for t in (traffic(result), spans(result), victims(result)) if t.rows]
         self.facts = facts(result, line)
         self.details = details(result, line, chart)
 
@@ -204,6 +204,18 @@ def _stream(s: StreamFigures) -> tuple[str, ...]:
         s.stream, *(str(n) for n in s.totals), f"{s.success_percent:.3f} %{bound}", f"{s.downtime:.3f} s",
         f"{s.longest:.3f} s", str(len(s.outages)), *latency,
     )  # fmt: skip
+
+
+def spans(result: Result) -> Grid:
+    """How long answers took before, during and after a fault that lasts; no rows for one that does not."""
+    columns = ("connections", "the fault", "requests", "failed", "p50", "p95", "p99", "max")
+    rows = []
+    for s in result.spans:
+        slow = s.latency
+        latency = [f"{v:.1f} ms" for v in (slow.p50, slow.p95, slow.p99, slow.max)] if slow else [""] * 4
+        rows.append((s.stream, s.when, str(s.requests), str(s.requests - s.ok), *latency))
+    caption = "By the time at which a request was to be sent; the fault ends when its undo was acknowledged."
+    return Grid("Before, during and after it", columns, rows, caption, tuple(range(2, len(columns))))
 
 
 def victims(result: Result) -> Grid:

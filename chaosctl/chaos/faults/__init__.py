@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from chaosctl.chaos.faults.app_crash import AppCrash
 from chaosctl.chaos.faults.bad_rollout import BadRollout
+from chaosctl.chaos.faults.bigger_pods import BiggerPods
 from chaosctl.chaos.faults.container_crash import ContainerCrash
 from chaosctl.chaos.faults.controller_kill import ControllerKill
 from chaosctl.chaos.faults.coredns_kill import CoreDnsKill
@@ -39,6 +40,7 @@ SINGLE: Mapping[str, Fault] = {
         BadRollout(),
         Scale(),
         HpaLoad(),
+        BiggerPods(),
         NetworkLatency(),
         NetworkLoss(),
         NetworkPartition(),

@@ -251,7 +251,7 @@ def node(name: str, zone: str, *, ready: bool = True, cordoned: bool = False) ->
     return {
         "metadata": {"name": name, "uid": f"uid-{name}", "labels": {"topology.kubernetes.io/zone": zone}},
         "spec": {"providerID": f"aws:///{zone}/i-{name}"} | ({"unschedulable": True} if cordoned else {}),
-        "status": {"conditions": [{"type": "Ready", "status": str(ready)}]},
+        "status": {"conditions": [{"type": "Ready", "status": str(ready)}], "allocatable": {"cpu": "2"}},
     }
 
 
@@ -296,6 +296,11 @@ def whole_cluster(count: int = 4, nodes: int = 2) -> FakeCluster:
     for n, name in enumerate(names):
         cluster.objects["nodes", "", name] = node(name, f"zone-{n}")
     cluster.objects["deployments", PLACE.namespace, "shop"] = deployment(count)
+    cluster.objects["deployments", "kube-system", "cluster-autoscaler"] = {
+        "metadata": {"name": "cluster-autoscaler", "uid": "uid-ca"},
+        "spec": {},
+        "status": {"availableReplicas": 1},
+    }
     cluster.objects["horizontalpodautoscalers", PLACE.namespace, "shop"] = autoscaler(count)
     for known in cluster.pods_now.values():
         cluster.objects["pods", PLACE.namespace, known.name] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosctl.adapters.kube import DEPLOYMENTS, NODES, EvictionBlocked, Resource
@@ -494,6 +494,7 @@ def test_one_seed_makes_the_same_plan_a_thousand_times() -> None:
         assert all(FAULTS[name].plan(aim, PLACE, cluster) == first for _ in range(1000 // len(PLANNABLE) + 1))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(PLANNABLE), st.integers(0, 2**32), st.randoms())
 def test_the_order_of_the_lists_does_not_matter(name: str, seed: int, random: Any) -> None:
     cluster, aim = whole_cluster(6, 3), Aim(seed, fault=name)
@@ -556,3 +557,55 @@ def test_unknown_options_are_a_mistake() -> None:
 def test_every_fault_says_what_it_does() -> None:
     assert all(fault.about and fault.needs and fault.undoes for fault in SINGLE.values())
     assert all(name == fault.name for name, fault in SINGLE.items())
+
+
+def autoscaled(replicas: int = 4, nodes: int = 2, *, helps: bool = True) -> FakeCluster:
+    """A cluster whose autoscaler adds a node as soon as the app's pods request more; or never."""
+    cluster = whole_cluster(replicas, nodes)
+    patch = cluster.patch
+
+    def patched(resource: Any, name: str, change: Any, namespace: str = "") -> dict[str, Any]:
+        found = patch(resource, name, change, namespace)
+        asked = found["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]
+        key = ("nodes", "", "node-new")
+        cluster.objects.pop(key, None)
+        if helps and asked != "200m":
+            cluster.objects[key] = node("node-new", "zone-0")
+        return found
+
+    cluster.patch = patched  # type: ignore[method-assign]
+    return cluster
+
+
+@pytest.mark.parametrize("scale_in", [False, True])
+def test_bigger_pods_run_when_a_node_came(tmp_path: Path, scale_in: bool) -> None:
+    cluster = autoscaled()
+    before = settings_of(cluster)
+    result = judged(cluster, tmp_path, "bigger-pods", options={"scale_in": scale_in})
+    assert (result.verdict, result.reasons) == (Verdict.PASS, ())
+    assert [kill.evidence for kill in result.kills] == ["2 -> 3 nodes, 4 pods that request 1111m of CPU"]
+    assert settings_of(cluster) == before
+
+
+def test_bigger_pods_without_another_node_had_no_effect(tmp_path: Path) -> None:
+    cluster = autoscaled(helps=False)
+    assert judged(cluster, tmp_path, "bigger-pods").verdict is Verdict.NO_EFFECT
+
+
+@pytest.mark.parametrize(
+    ("replicas", "nodes", "request_"), [(3, 2, 1111), (4, 2, 1111), (5, 2, 714), (6, 2, 714), (7, 3, 714), (9, 2, 417)]
+)
+def test_the_nodes_hold_fewer_of_the_bigger_pods_than_there_are(replicas: int, nodes: int, request_: int) -> None:
+    cluster, fault = autoscaled(replicas, nodes), FAULTS["bigger-pods"]
+    plan = fault.plan(Aim(1, fault="bigger-pods"), PLACE, cluster)
+    injected = fault.undo_data(plan, cluster)["injected"]
+    assert injected["requests"]["cpu"] == f"{request_}m"
+    assert nodes * (2000 // request_) < replicas
+    assert max(1000, request_) == {"1": 1000, f"{request_}m": request_}[injected["limits"]["cpu"]]
+
+
+def test_nobody_is_asked_for_nodes_where_nothing_adds_them() -> None:
+    cluster = whole_cluster()
+    del cluster.objects["deployments", "kube-system", "cluster-autoscaler"]
+    assert "infra.node_autoscaling" in FAULTS["bigger-pods"].unfit(cluster, PLACE)
+    assert "node of its own" in FAULTS["bigger-pods"].unfit(autoscaled(replicas=2), PLACE)

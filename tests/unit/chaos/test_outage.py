@@ -79,3 +79,23 @@ def test_a_missing_or_doubled_number_is_noticed() -> None:
 @pytest.mark.parametrize(("percent", "value"), [(50, 2.0), (99, 4.0), (0, 1.0), (100, 4.0)])
 def test_percentiles_are_values_that_occurred(percent: float, value: float) -> None:
     assert outage.percentile([1.0, 2.0, 3.0, 4.0], percent) == value
+
+
+def test_before_during_and_after_are_told_apart_by_the_time_to_be_sent() -> None:
+    requests = [
+        Request(NEW, n, n * 10_000, latency, 0, "ok" if latency < 9000 else "timeout", 0)
+        for n, latency in enumerate([1000, 2000, 5000, 9000, 6000, 3000])
+    ]
+    before, during, after = outage.spans(NEW, requests, 0.02, 0.05)
+    assert [(part.when, part.requests, part.ok) for part in (before, during, after)] == [
+        ("before", 2, 2),
+        ("during", 3, 2),
+        ("after", 1, 1),
+    ]
+    assert during.latency is not None and (during.latency.p50, during.latency.p99) == (5.0, 6.0)
+    assert before.latency is not None and before.latency.max == 2.0
+
+
+def test_a_fault_that_lasts_until_the_end_has_no_figures_afterwards() -> None:
+    *_, after = outage.spans(NEW, stream("..."), 0.01, 9.0)
+    assert (after.requests, after.latency) == (0, None)
