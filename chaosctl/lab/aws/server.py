@@ -22,6 +22,7 @@ from chaosctl.lab.layout import Layout
 from . import authentication, authorization, pod_identity
 from .logs.service import Logs
 from .patience import Patience
+from .repeats import Answer, Repeats
 from .signatures import Refused, identify
 from .world import LOCK, Changes
 
@@ -80,6 +81,7 @@ class Front:
         self._changes = changes
         self._moto = Dispatcher()
         self._patience = Patience(changes)
+        self._repeats = Repeats()
         self.logs = Logs(layout)
 
     def warm_up(self) -> None:
@@ -101,14 +103,22 @@ class Front:
             with LOCK:
                 authorization.check(environ, body)
         except authorization.Denied as why:
-            return _refuse(environ, start_response, why.code, str(why))
+            status, headers, content = _refusal(environ, why.code, str(why))
+            start_response(status, headers)
+            return [content]
         self._patience.hold(environ["REQUEST_METHOD"], path)
         changing = not reads_only(environ, body)
         with LOCK:
-            answer = self._ask_moto(environ, start_response)
+            if changing and (earlier := self._repeats.earlier(environ)):
+                status, headers, content = earlier
+            else:
+                status, headers, content = self._ask_moto(environ)
+                if changing:
+                    self._repeats.keep(environ, (status, headers, content))
         if changing:
             self._changes.announce()
-        return answer
+        start_response(status, headers)
+        return [content]
 
     # --- the lab's own paths
 
@@ -139,7 +149,7 @@ class Front:
 
     # --- moto
 
-    def _ask_moto(self, environ: WSGIEnvironment, start_response: StartResponse) -> Body:
+    def _ask_moto(self, environ: WSGIEnvironment) -> Answer:
         head: list[tuple[str, list[tuple[str, str]]]] = []
 
         def remember(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], object]:
@@ -149,18 +159,17 @@ class Front:
         try:
             content = b"".join(self._moto(environ, remember))
         except NotImplementedError as error:
-            return _refuse(environ, start_response, "UnknownOperationException", f"the lab's AWS lacks this: {error}")
+            return _refusal(environ, "UnknownOperationException", f"the lab's AWS lacks this: {error}")
         except UnknownService as error:
-            return _refuse(environ, start_response, "UnknownOperationException", f"the lab's AWS has no {error}")
+            return _refusal(environ, "UnknownOperationException", f"the lab's AWS has no {error}")
         except Exception as error:
             # As a 500 it would be retried for minutes, and end the same.
             log.exception("%s %s", environ["REQUEST_METHOD"], environ.get("PATH_INFO"))
-            return _refuse(environ, start_response, "LabDefect", f"{type(error).__name__}: {error}")
+            return _refusal(environ, "LabDefect", f"{type(error).__name__}: {error}")
         status, headers = head[0]
         if _is_web_page(content):
-            return _refuse(environ, start_response, "UnknownOperationException", "the lab's AWS lacks this operation")
-        start_response(status, headers)
-        return [content]
+            return _refusal(environ, "UnknownOperationException", "the lab's AWS lacks this operation")
+        return status, headers, content
 
 
 def _read(environ: WSGIEnvironment) -> bytes:
@@ -193,17 +202,16 @@ def _is_web_page(content: bytes) -> bool:
     return content[:15].lower() == b"<!doctype html>"
 
 
-def _refuse(environ: WSGIEnvironment, start_response: StartResponse, code: str, message: str) -> Body:
+def _refusal(environ: WSGIEnvironment, code: str, message: str) -> Answer:
     form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
     if form and not environ.get("HTTP_X_AMZ_TARGET"):
         text = (
             f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{_escaped(message)}</Message>"
             "</Error><RequestId>chaosctl</RequestId></ErrorResponse>"
         )
-        start_response("400 Bad Request", [("Content-Type", "text/xml")])
-        return [text.encode()]
-    start_response("400 Bad Request", [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", code)])
-    return [json.dumps({"__type": code, "message": message}).encode()]
+        return "400 Bad Request", [("Content-Type", "text/xml")], text.encode()
+    headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", code)]
+    return "400 Bad Request", headers, json.dumps({"__type": code, "message": message}).encode()
 
 
 def _escaped(text: str) -> str:
