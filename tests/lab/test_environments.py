@@ -49,7 +49,7 @@ def test_a_second_up_of_the_first_changes_nothing(user: User, both: tuple[str, s
 
 def test_down_of_one_leaves_the_other_and_the_lab(user: User, both: tuple[str, str]) -> None:
     with Traffic(both[1]) as traffic:
-        assert "the lab stays: another is deployed in it" in user.chaosctl("down", "--yes").stderr
+        assert "the lab stays: staging is deployed in it" in user.chaosctl("down", "--yes").stderr
     assert {*traffic.answers} == {"200"}, traffic.answers
     assert user.aws("eks").list_clusters()["clusters"] == [CLUSTERS[1]]
     assert user.json("smoke", *STAGING)["passed"]
