@@ -23,8 +23,11 @@ from chaosctl.chaos.faults.workload import unfinished
 from chaosctl.chaos.result import Result
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.chaos.verdict import Verdict
+from chaosctl.cli import chaos_view
 from chaosctl.errors import Refused, Unreachable, UsageProblem
 from chaosctl.events import Event, Waiting
+from chaosctl.report import page
+from chaosctl.ui.render import report_text
 from tests.unit.chaos.fakes import PLACE, FakeCloud, FakeCluster, experiment, node, whole_cluster, world
 
 
@@ -609,3 +612,18 @@ def test_nobody_is_asked_for_nodes_where_nothing_adds_them() -> None:
     del cluster.objects["deployments", "kube-system", "cluster-autoscaler"]
     assert "infra.node_autoscaling" in FAULTS["bigger-pods"].unfit(cluster, PLACE)
     assert "node of its own" in FAULTS["bigger-pods"].unfit(autoscaled(replicas=2), PLACE)
+
+
+def test_of_a_fault_that_lasts_it_is_told_how_long_answers_took_before_during_and_after(tmp_path: Path) -> None:
+    result = judged(whole_cluster(), tmp_path, "scale", options={"seconds": 0.2})
+    told = [(span.stream, span.when) for span in result.spans]
+    assert told == [(stream, when) for stream in ("new", "reused") for when in ("before", "during", "after")]
+    assert all(span.requests == span.ok and span.latency and span.latency.p99 == 2.0 for span in result.spans)
+    assert len(page.spans(result).rows) == 6
+    assert "Before, during and after it" in report_text(chaos_view.concluded(result, tmp_path / "journal", "again"))
+
+
+def test_a_fault_that_does_not_last_has_no_during(tmp_path: Path) -> None:
+    result = judged(whole_cluster(), tmp_path, "pod-kill")
+    assert result.spans == () and not page.spans(result).rows
+    assert "Before, during" not in report_text(chaos_view.concluded(result, tmp_path / "journal", "again"))
