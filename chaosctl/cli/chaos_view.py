@@ -17,6 +17,7 @@ from chaosctl.chaos.experiment import Aim, Experiment, FaultPlan, Mode
 from chaosctl.chaos.faults.fault import Fault
 from chaosctl.chaos.outage import Span, StreamFigures
 from chaosctl.chaos.recovery import Clocks
+from chaosctl.chaos.requests import NEW
 from chaosctl.chaos.result import Kill, Result
 from chaosctl.chaos.scenario import Scenario, Step
 from chaosctl.events import Event, Warned
@@ -142,11 +143,24 @@ def all_concluded(
         (
             "\n".join([head, *wrong]),
             Table(columns, rows),
+            *_lasting(outcomes),
             *(f"Step {n + 1}, {steps[n].title}. {_advice(found)}" for n, found in advice.items() if found),
             f"Journals: {directory}; `chaosctl chaos runs` lists them by step",
         ),
         verdict.status,
     )
+
+
+def _lasting(outcomes: Sequence[Outcome]) -> Iterator[Table]:
+    """How long answers took before, during and after the faults that last, a row for each; nothing when none does."""
+    rows = [
+        (str(number), outcome.step.title, *(" / ".join(_times(s)) for s in outcome.result.spans if s.stream == NEW))
+        for number, outcome in enumerate(outcomes, 1)
+        if outcome.result and outcome.result.spans
+    ]
+    if rows:
+        columns = ("step", "", "before", "during", "after")
+        yield Table(columns, rows, "Faults that last: p50 / p99 of answers on new connections")
 
 
 def _whys(outcome: Outcome) -> list[str]:
@@ -228,11 +242,13 @@ def _spans(spans: Sequence[Span]) -> Iterator[Table]:
     """How long answers took before, during and after a fault that lasts; nothing for one that does not."""
     if not spans:
         return
-    rows = []
-    for span in spans:
-        times = (f"{span.latency.p50:.1f} ms", f"{span.latency.p99:.1f} ms") if span.latency else ("", "")
-        rows.append((span.stream, span.when, str(span.requests), str(span.requests - span.ok), *times))
+    rows = [(s.stream, s.when, str(s.requests), str(s.requests - s.ok), *_times(s)) for s in spans]
     yield Table(("connections", "the fault", "requests", "failed", "p50", "p99"), rows, "Before, during and after it")
+
+
+def _times(span: Span) -> tuple[str, str]:
+    """p50 and p99 in words; empty without a good request."""
+    return (f"{span.latency.p50:.1f} ms", f"{span.latency.p99:.1f} ms") if span.latency else ("", "")
 
 
 def _recovery(clocks: Clocks, experiment: Experiment) -> Table:

@@ -124,13 +124,10 @@ def _releases(context: Context) -> Iterator[_Rendered]:
     there = found is not None and bool(found.endpoint)
     values = {
         (controller.RELEASE, controller.NAMESPACE): controller.values(context, access if there else _Future(context)),
-        **(
-            {(autoscaler.RELEASE, autoscaler.NAMESPACE): autoscaler.values(context)}
-            if autoscaler.wanted(context)
-            else {}
-        ),
-        (settings.release, settings.namespace): app.values(context, certificate.expected(context, access.aws)),
     }
+    if autoscaler.wanted(context):
+        values[autoscaler.RELEASE, autoscaler.NAMESPACE] = autoscaler.values(context)
+    values[settings.release, settings.namespace] = app.values(context, certificate.expected(context, access.aws))
     for (name, namespace), given in values.items():
         chart = context.target.charts[name]
         with heartbeat(f"helm to render {name}", context.emit):

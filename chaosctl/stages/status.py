@@ -316,14 +316,11 @@ def _asked(url: str, path: str, ca_file: Path | None) -> Answer:
 
 def _stages(outcomes: Mapping[str, Outcome], *, autoscaled: bool) -> tuple[tuple[str, str, str], ...]:
     """What each stage of `up` makes, and whether it is there."""
-    scaling: tuple[tuple[str, str, Callable[[Any], tuple[str, str]]], ...] = (
-        ("autoscaler", "autoscaler", lambda found: _of_workloads((found,) if found else ())),
-    )
     made: tuple[tuple[str, str, Callable[[Any], tuple[str, str]]], ...] = (
         ("infra", "cluster", lambda found: _of_cluster(found[0])),
         ("kubeconfig", "kubeconfig", lambda file: ("done", file) if file else ("missing", "no entry for kubectl")),
         ("controller", "controller", lambda found: _of_workloads((found,) if found else ())),
-        *(scaling if autoscaled else ()),
+        ("autoscaler", "autoscaler", lambda found: _of_workloads((found,) if found else ())),
         ("app", "app", _of_workloads),
         (
             "alarms",
@@ -332,6 +329,7 @@ def _stages(outcomes: Mapping[str, Outcome], *, autoscaled: bool) -> tuple[tuple
         ),
         ("smoke", "address", lambda found: _of_answer(found[1])),
     )
+    made = tuple(one for one in made if autoscaled or one[0] != "autoscaler")
     answers = {stage: outcomes[name] for stage, name, _ in made}
     return tuple(
         (stage, *(judge(answers[stage].answer) if answers[stage].answered else ("unknown", "")))

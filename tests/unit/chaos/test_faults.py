@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import threading
 from dataclasses import replace
 from itertools import islice
@@ -15,12 +16,14 @@ from hypothesis import strategies as st
 
 from chaosctl.adapters.kube import DEPLOYMENTS, NODES, EvictionBlocked, Resource
 from chaosctl.chaos import helper, runner
+from chaosctl.chaos.campaign import Outcome
 from chaosctl.chaos.cluster import DisruptionBudget, Place
 from chaosctl.chaos.experiment import Aim, Mode
 from chaosctl.chaos.faults import FAULTS, SINGLE, node_drain, pod_kill
 from chaosctl.chaos.faults.fault import Look
 from chaosctl.chaos.faults.workload import unfinished
 from chaosctl.chaos.result import Result
+from chaosctl.chaos.scenario import Step
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.chaos.verdict import Verdict
 from chaosctl.cli import chaos_view
@@ -621,6 +624,9 @@ def test_of_a_fault_that_lasts_it_is_told_how_long_answers_took_before_during_an
     assert all(span.requests == span.ok and span.latency and span.latency.p99 == 2.0 for span in result.spans)
     assert len(page.spans(result).rows) == 6
     assert "Before, during and after it" in report_text(chaos_view.concluded(result, tmp_path / "journal", "again"))
+    step = Step("more pods", result.experiment.aim, {})
+    told_of_all = report_text(chaos_view.all_concluded([Outcome(step, result)], [step], tmp_path, {}))
+    assert re.search(r"^1 +more pods( +2\.0 ms / 2\.0 ms){3}", told_of_all, re.MULTILINE), told_of_all
 
 
 def test_a_fault_that_does_not_last_has_no_during(tmp_path: Path) -> None:

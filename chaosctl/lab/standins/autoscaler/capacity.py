@@ -11,7 +11,7 @@ from chaosctl.lab.standins.incluster.kube import Key, Object, key_of
 
 TO_BE_DELETED = "ToBeDeletedByClusterAutoscaler"  # taint of a node that is being emptied
 REPELLING = ("NoSchedule", "NoExecute")
-QUANTITY = re.compile(r"^([0-9.]+)(m|[kMGTP]i?|)$")
+QUANTITY = re.compile(r"^([0-9.]+)(m|[kMGTP]|[KMGTP]i|)$")
 FACTORS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15} | {
     f"{letter}i": 1024.0**power for power, letter in enumerate("KMGTP", 1)
 }
@@ -19,10 +19,10 @@ FACTORS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e1
 
 def quantity(text: str) -> float:
     """What a quantity says: "200m" is 0.2, "64Mi" is 67108864. Raises ValueError."""
-    found = QUANTITY.match(text.replace("Ki", "ki"))
+    found = QUANTITY.match(text)
     if found is None:
         raise ValueError(f"{text!r} is no quantity")
-    return float(found[1]) * FACTORS[found[2].replace("ki", "Ki")]
+    return float(found[1]) * FACTORS[found[2]]
 
 
 @dataclass(frozen=True)
