@@ -42,6 +42,7 @@ MOMENTS = (
     r"installing aws-load-balancer-controller",
     r"installing chaotic-backend",
 )
+ENDS = ("Nothing is left", "There was nothing to remove")  # the latter when an `up` was killed before it made anything
 KEEPER = "keeps-the-lab"  # a role of another environment: the lab stays, which saves its start each time
 
 
@@ -84,14 +85,14 @@ def measure(user: User, count: int, seed: int, first: int) -> list[dict[str, Any
         runs.append(
             {
                 "kind": kind,
-                "clean": status == 0 and "Nothing is left" in said and not left,
+                "clean": status == 0 and any(end in said for end in ENDS) and not left,
                 "seconds": round(time.monotonic() - begun, 1),
                 "load": round(load, 1),
                 "left": left,
-                **({} if status == 0 and not left else {"said": said[-4000:]}),
+                "said": said[-4000:],
             }
         )
-        print(json.dumps(runs[-1]), file=sys.stderr, flush=True)
+        print(json.dumps(runs[-1] | {"said": said.splitlines()[-1:]}), file=sys.stderr, flush=True)
     return runs
 
 
@@ -126,7 +127,7 @@ def down(user: User, kind: str) -> tuple[str, int]:
 def _text(report: dict[str, Any]) -> str:
     lines = [f"{report['machine']}, seed {report['seed']}"]
     for run in report["runs"]:
-        how = "clean" if run["clean"] else f"NOT CLEAN: {run['left'] or run['said']}"
+        how = "clean" if run["clean"] else f"NOT CLEAN: {run['left']} {run['said']}"
         lines.append(f"{run['kind']:<28} {run['seconds']:6.1f} s at load {run['load']:4.1f}  {how}")
     lines.append(f"{report['clean']} of {len(report['runs'])} clean; on the machine: {report['left on the machine']}")
     return "\n".join(lines)
