@@ -21,7 +21,7 @@ import time
 for number in range({lines}):
     print("line", number, "x" * (number % 40_000 if number % 1000 == 0 else 20), flush=True)
     if number % 1000 == 0:
-        time.sleep(1)
+        time.sleep(6)
 """
 
 
@@ -80,9 +80,11 @@ def test_nothing_is_lost_when_shipper_and_service_are_killed(user: User) -> None
         seen = len(numbers(user, "writer"))
         deadline = time.monotonic() + 180
         while len(numbers(user, "writer")) <= seen:
-            assert time.monotonic() < deadline
+            assert seen < LINES and time.monotonic() < deadline, "the writer has ended before everybody was killed"
         kill(user, module)
-    user.kubectl("-n", "chaotic-backend", "wait", "pod/writer", "--for=jsonpath={.status.phase}=Succeeded")
+    user.kubectl(
+        "-n", "chaotic-backend", "wait", "pod/writer", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=240s"
+    )
     deadline = time.monotonic() + 180
     while len(numbers(user, "writer")) < LINES:
         assert time.monotonic() < deadline
@@ -101,11 +103,11 @@ def test_last_words_of_a_pod_that_is_deleted_while_the_shipper_is_dead(user: Use
 
 def test_what_a_follower_sees(user: User) -> None:
     run(user, "talker", 'import time\nfor n in range(30): print("line", n, flush=True); time.sleep(0.5)')
-    following = user.start("logs", "--follow", "--pod", "talker", "--since", "1m", "--json")
-    assert following.stdout is not None
-    seen = [json.loads(following.stdout.readline())["text"] for _ in range(30)]
-    following.send_signal(signal.SIGINT)
-    assert (following.wait(30), seen) == (0, [f"line {n}" for n in range(30)])
+    with user.start("logs", "--follow", "--pod", "talker", "--since", "1m", "--json") as following:
+        assert following.stdout is not None
+        seen = [json.loads(following.stdout.readline())["text"] for _ in range(30)]
+        following.send_signal(signal.SIGINT)
+        assert (following.wait(30), seen) == (0, [f"line {n}" for n in range(30)])
 
 
 def test_without_the_shipper_the_clusters_own_logs_are_shown_and_named(user: User, aws: Any) -> None:
