@@ -39,7 +39,7 @@ check: lint types imports ## the fast part: ruff, mypy, import-linter, unit and 
 lab-test: $(VENV)/.installed-dev ## the tests that bring up a lab on this machine (root)
 	$(BIN)/pytest tests/lab -m "not soak"
 
-soak: $(VENV)/.installed-dev ## bad days on the lab: interruptions, bad upgrades, seeded faults, scenarios (root, an hour)
+soak: $(VENV)/.installed-dev ## bad days on the lab: interruptions, bad upgrades, seeded faults, alarms, scenarios (root, two hours)
 	$(BIN)/pytest tests/lab -m soak
 
 scan: $(VENV)/.installed $(VENV)-scan/.installed ## a policy scanner (checkov) over Terraform and the chart
