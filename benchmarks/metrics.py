@@ -5,7 +5,7 @@
 Needs root and a lab with the app in it (`chaosctl up`), and nothing else to do on the machine. For so many seconds
 without and then with traffic at the app it reads from /proc what each thread of the lab's AWS has used: those that
 count the requests of the load balancers, publish metrics and evaluate alarms, next to the whole process and to all
-processes of the lab. Figures are per cent of one core. It fails when metrics and alarms take more than AIM of the lab.
+processes of the lab. Figures are per cent of one core.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from chaosctl.lab import layout, processes
 
-AIM = 0.1  # of what the lab uses without its metrics
 # As `top -H` shows them: 15 bytes.
 METRICS = ("access log", "metrics of load", "metrics of cert", "Container Insig", "alarms")
 STREAMS = 4
@@ -55,7 +54,6 @@ def main() -> None:
         f"with {asked / options.seconds:.0f} requests a second": busy,
     }
     print(json.dumps(report) if options.json else "\n".join(f"{key}: {value}" for key, value in report.items()))
-    sys.exit(0 if all(shares["metrics and alarms of the rest"] <= AIM for shares in (quiet, busy)) else 1)
 
 
 def app_url() -> str:
