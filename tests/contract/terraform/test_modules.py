@@ -36,6 +36,11 @@ class Terraform:
         }
         shutil.copytree(config.asset("terraform"), home / "terraform", ignore=shutil.ignore_patterns(".terraform"))
 
+    def init(self) -> None:
+        """Providers for all modules."""
+        for root in ROOTS:
+            self(root, "init", "-backend=false", "-lockfile=readonly", "-input=false")
+
     def __call__(self, root: str, *words: str) -> str:
         return process.run([self.program, *words], cwd=self.home / root, env=self.env).stdout
 
@@ -43,8 +48,7 @@ class Terraform:
 @pytest.fixture(scope="module")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
     ready = Terraform(tmp_path_factory.mktemp("terraform"))
-    for root in ROOTS:
-        ready(root, "init", "-backend=false", "-lockfile=readonly", "-input=false")
+    ready.init()
     return ready
 
 
