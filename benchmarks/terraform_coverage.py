@@ -60,8 +60,7 @@ def measure(terraform: Terraform, root: str) -> dict[str, Any]:
 
 def _instances(said: str) -> Iterator[str]:
     """Addresses without index of everything that some run planned or had, data sources as data.TYPE.NAME."""
-    for found in re.findall(r'"address":"((?:data\.)?\w+\.\w+)', said):
-        yield found
+    yield from re.findall(r'"address":"((?:data\.)?\w+\.\w+)', said)
 
 
 def _blocks(file: Path) -> Iterator[Block]:
