@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -123,7 +123,7 @@ class Lab:
             return
         started = time.monotonic()
         self.emit(StageStarted("lab", "an AWS on this machine"))
-        with self._lock():
+        with self._locked():
             if not self.exists():
                 self._remove_remains()
             if not self._supervisor.running():
@@ -144,12 +144,11 @@ class Lab:
         """Remove all of the lab from this machine; works on a lab of which only parts are left."""
         started = time.monotonic()
         self.emit(StageStarted("lab", "remove the lab from this machine"))
-        with self._lock() as lock:
+        with self._locked():
             before = self.remains()
             with heartbeat("the lab's processes to end", self.emit):
                 cleanup.remove_everything(self.layout)
             left = self.remains()
-            Path(lock.lock_file).unlink(missing_ok=True)  # whoever waits for it sees that, and makes a new one
         if left:
             raise StageFailed(
                 "parts of the lab could not be removed",
@@ -174,7 +173,9 @@ class Lab:
         """The log file of each program, by name."""
         return {path.stem: path for path in sorted(self.layout.logs.glob("*.log"))}
 
-    def _lock(self) -> filelock.BaseFileLock:
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Alone in starting or stopping this lab. Raises Busy (LAB-BUSY) when another run is."""
         path = self.layout.root.parent / f"{self.layout.root.name}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(path)
@@ -187,7 +188,12 @@ class Lab:
                 why=f"{path} is locked",
                 remedy="wait for the other run to end",
             ) from error
-        return lock
+        try:
+            yield
+        finally:
+            if not self.exists():  # refused, or removed: nothing of it stays, and who opened the file makes a new one
+                path.unlink(missing_ok=True)
+            lock.release()
 
     def _remove_remains(self) -> None:
         """Of a lab that was killed while it was made, or whose directory somebody has deleted."""

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from chaosctl.config import LabSettings, Settings
-from chaosctl.errors import Unreachable
+from chaosctl.errors import Busy, PreconditionFailed, Unreachable
 from chaosctl.events import ignore
+from chaosctl.lab import preflight
 from chaosctl.lab.lab import Lab
 from chaosctl.lab.layout import Layout
 
@@ -60,3 +61,30 @@ def test_a_lab_whose_processes_are_gone_says_how_to_go_on(lab: Lab) -> None:
         lab.answers()
     assert caught.value.code == "LAB-DIED"
     assert "chaosctl lab start" in caught.value.remedy
+
+
+def refuse(*_: object) -> None:
+    raise PreconditionFailed("this machine cannot run the lab", code="LAB-UNFIT")
+
+
+def test_a_start_that_is_refused_leaves_no_file(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "check_rights", refuse)
+    with pytest.raises(PreconditionFailed):
+        lab.start()
+    assert list(lab.layout.root.parent.iterdir()) == []
+
+
+def test_whoever_comes_second_is_told_and_leaves_the_lock_to_the_first(lab: Lab) -> None:
+    with lab._locked():
+        for _ in range(2):
+            with pytest.raises(Busy) as caught:
+                lab.stop()
+            assert caught.value.code == "LAB-BUSY"
+
+
+def test_the_lock_of_a_lab_that_exists_is_free_afterwards(lab: Lab) -> None:
+    lab.layout.root.mkdir()
+    (lab.layout.root / "lab.json").touch()
+    for _ in range(2):
+        with lab._locked():
+            pass
