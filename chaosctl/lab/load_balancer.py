@@ -130,8 +130,6 @@ class LoadBalancers:
         self._hosts = hosts or HostsFile(layout.hosts_marker)
         self._balancers: dict[str, Balancer] = {}
         self._lock = threading.RLock()
-        self._watcher: threading.Thread | None = None
-        self._stop = threading.Event()
 
     # -- desired to real -----------------------------------------------------------------------------------------------
 
@@ -145,15 +143,6 @@ class LoadBalancers:
                 self._reconcile_one(balancer, groups)
             self._name(wanted)
             self._look()
-        if wanted and self._watcher is None:
-            self._watcher = threading.Thread(target=self._watch, name="load balancer health", daemon=True)
-            self._watcher.start()
-
-    def close(self) -> None:
-        """Stop watching; the load balancers go on."""
-        self._stop.set()
-        if self._watcher is not None:
-            self._watcher.join()
 
     def _reconcile_one(self, wanted: LoadBalancer, groups: Mapping[str, TargetGroup]) -> None:
         balancer = self._balancers.get(wanted.arn) or self._adopt(wanted.arn)
@@ -306,16 +295,13 @@ class LoadBalancers:
 
     # -- observed, back into the store ---------------------------------------------------------------------------------
 
-    def _watch(self) -> None:
-        while not self._stop.wait(POLL):
-            try:
-                if all(balancer.current for balancer in list(self._balancers.values())):
-                    with self._lock:
-                        self._look()
-                else:
-                    self.reconcile()  # one of them starts or reloads: go on as soon as it answers
-            except Exception:  # the next look may be better; the health of targets must not stop being told
-                log.exception("looking at the targets' health failed")
+    def watch(self) -> None:
+        """Look how the targets are, which takes no more than a question to each HAProxy."""
+        if all(balancer.current for balancer in list(self._balancers.values())):
+            with self._lock:
+                self._look()
+        else:
+            self.reconcile()  # one of them starts or reloads: go on as soon as it answers
 
     def _look(self) -> None:
         for balancer in list(self._balancers.values()):
@@ -418,6 +404,19 @@ class LoadBalancers:
         if balancer.problem != why:
             balancer.problem = why
             log.error("%s: %s", balancer.program, why)
+
+
+class TargetHealth:
+    """The reconciler of what is known of the targets' health: to be run every POLL seconds."""
+
+    name = "target health"
+
+    def __init__(self, balancers: LoadBalancers) -> None:
+        self._balancers = balancers
+
+    def reconcile(self) -> None:
+        """Look once."""
+        self._balancers.watch()
 
 
 def _still(held: Held | None, targets: Mapping[Key, RegisteredTarget]) -> Held | None:

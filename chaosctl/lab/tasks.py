@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 
+from chaosctl.lab.complaints import Complaint
+
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds before work that failed is tried again; doubles each time
@@ -20,6 +22,7 @@ class Tasks:
         self._lock = threading.Lock()
         self._running: set[Hashable] = set()
         self._failures: dict[Hashable, int] = {}
+        self._complaints: dict[Hashable, Complaint] = {}
         self._not_before: dict[Hashable, float] = {}
 
     def start(self, key: Hashable, work: Callable[[], None]) -> None:
@@ -44,16 +47,22 @@ class Tasks:
         try:
             work()
         except Exception as error:  # whatever it is, the work is tried again
-            log.warning("%s: %s: %s", self._name, key, error, exc_info=log.isEnabledFor(logging.DEBUG))
+            self._complaint(key).about(f"{self._name}: {key}", error)
             self._ended(key, self.failures(key) + 1)
         else:
             self._ended(key, 0)
+
+    def _complaint(self, key: Hashable) -> Complaint:
+        with self._lock:
+            return self._complaints.setdefault(key, Complaint(log))
 
     def _ended(self, key: Hashable, failures: int) -> None:
         with self._lock:
             self._running.discard(key)
             self._failures.pop(key, None)
             self._not_before.pop(key, None)
-            if failures:
+            if not failures:
+                self._complaints.pop(key, None)
+            else:
                 self._failures[key] = failures
                 self._not_before[key] = time.monotonic() + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1))

@@ -32,8 +32,9 @@ from chaosctl.lab import load_balancer
 from chaosctl.lab.desired import HealthCheck, Listener, LoadBalancer, RegisteredTarget, Rule, TargetGroup, TlsPolicy
 from chaosctl.lab.hosts import HostsFile
 from chaosctl.lab.layout import LOAD_BALANCERS, Layout
-from chaosctl.lab.load_balancer import LoadBalancers, directory, stats_socket
+from chaosctl.lab.load_balancer import POLL, LoadBalancers, TargetHealth, directory, stats_socket
 from chaosctl.lab.pki import Authority, Identity, key_pem
+from chaosctl.lab.reconciler import Loop
 from chaosctl.lab.supervisor import Supervisor
 from chaosctl.toolbox import Toolbox
 
@@ -121,7 +122,13 @@ class World:
     tools: dict[str, Path]
     hosts: HostsFile
     statuses: dict[int, Path]
-    balancers: LoadBalancers
+    balancers: LoadBalancers = field(init=False)
+    watch: Loop = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.balancers = LoadBalancers(self.store, self.layout, self.tools, self.supervisor, self.hosts)  # type: ignore[arg-type]
+        self.watch = Loop(TargetHealth(self.balancers), POLL)
+        self.watch.start()
 
     @property
     def address(self) -> str:
@@ -129,8 +136,8 @@ class World:
 
     def restart(self) -> None:
         """The process that reconciles ends, and another one takes over."""
-        self.balancers.close()
-        self.balancers = LoadBalancers(self.store, self.layout, self.tools, self.supervisor, self.hosts)  # type: ignore[arg-type]
+        self.watch.stop()
+        self.__post_init__()
         self.balancers.reconcile()
 
     def until(self, check: Callable[[], bool], seconds: float = 15) -> float:
@@ -188,12 +195,11 @@ def _world(haproxy: Path, tmp_path: Path) -> Iterator[World]:
     store, hosts, supervisor = FakeStore(), HostsFile(layout.hosts_marker, hosts_file), Supervisor(layout)
     supervisor.start()
     tools = {"haproxy": haproxy}
-    balancers = LoadBalancers(store, layout, tools, supervisor, hosts)  # type: ignore[arg-type]
-    world = World(layout, store, supervisor, tools, hosts, statuses, balancers)
+    world = World(layout, store, supervisor, tools, hosts, statuses)
     try:
         yield world
     finally:
-        world.balancers.close()
+        world.watch.stop()
         supervisor.stop()
         for server in servers:
             server.kill()

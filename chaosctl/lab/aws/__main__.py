@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from werkzeug.serving import BaseWSGIServer
@@ -30,14 +31,16 @@ from chaosctl.lab.aws.store import MotoStore
 from chaosctl.lab.aws.world import Changes
 from chaosctl.lab.clusters import Clusters
 from chaosctl.lab.layout import AWS_ENDPOINT, Layout
-from chaosctl.lab.load_balancer import LoadBalancers, access_log
+from chaosctl.lab.load_balancer import POLL, LoadBalancers, TargetHealth, access_log
 from chaosctl.lab.nodes import Nodes
-from chaosctl.lab.reconciler import Loop, Reconciler
+from chaosctl.lab.reconciler import Loop, Reconciler, stop_all
 from chaosctl.lab.supervisor import Supervisor
 from chaosctl.lab.tools import RUNNING
 from chaosctl.toolbox import Toolbox
 
 log = logging.getLogger("chaosctl.lab.aws")
+
+PASS_SECONDS = 5.0  # for the last passes of the reconcilers; the supervisor kills this process after 20
 
 
 def main() -> int:
@@ -91,12 +94,17 @@ def _listen(address: str, port: int, front: server.Front) -> BaseWSGIServer:
 def _serve_until_stopped(layout: Layout, changes: Changes, listener: BaseWSGIServer, front: server.Front) -> bool:
     """Answer requests and reconcile until a signal comes; True when the reconcilers could not start."""
     stopping, failed = threading.Event(), threading.Event()
+    loops: list[Loop] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
 
     def begin() -> None:
         try:
-            _reconcile(layout, changes, Retention(front.logs))
+            for loop in _loops(layout, changes, Retention(front.logs)):
+                if stopping.is_set():
+                    return
+                loop.start()
+                loops.append(loop)
         except Exception:
             log.exception("the reconcilers cannot start")
             failed.set()  # the supervisor starts the process again, and reports it when that does not help
@@ -106,22 +114,26 @@ def _serve_until_stopped(layout: Layout, changes: Changes, listener: BaseWSGISer
         threading.Thread(target=target, name=target.__name__, daemon=True).start()
     stopping.wait()
     listener.shutdown()
+    # What they still find out goes into the state that is saved next; long work, on threads of its own, is cut off.
+    if late := stop_all(loops, PASS_SECONDS):
+        log.warning("stopped in the middle of a pass: %s", ", ".join(late))
     return failed.is_set()
 
 
-def _reconcile(layout: Layout, changes: Changes, *others: Reconciler) -> None:
-    """Start all reconcilers, once the tools are there; the API answers meanwhile."""
+def _loops(layout: Layout, changes: Changes, *others: Reconciler) -> Iterator[Loop]:
+    """The loops of all reconcilers, once the tools are there; the API answers meanwhile."""
     tools = Toolbox(config.cache_dir(), config.load().toolbox, ignore).ensure(*RUNNING)
     store = MotoStore(changes)
     common = (store, layout, tools, Supervisor(layout))
     requests = AccessLog(access_log(layout))
     requests.start()
+    balancers = LoadBalancers(*common)
     reconcilers: tuple[Reconciler, ...] = (
         Scaling(changes),
         Clusters(*common),
         Nodes(*common),
         Addons(*common),
-        LoadBalancers(*common),
+        balancers,
         Balancing(requests),
         Certificates(),
         Insights(store, layout),
@@ -130,7 +142,8 @@ def _reconcile(layout: Layout, changes: Changes, *others: Reconciler) -> None:
     )
     for loop in map(Loop, reconcilers):
         changes.listen(loop.wake)
-        loop.start()
+        yield loop
+    yield Loop(TargetHealth(balancers), POLL)
 
 
 if __name__ == "__main__":

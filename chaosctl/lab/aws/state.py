@@ -15,6 +15,7 @@ from typing import Any
 from moto.core.base_backend import BackendDict
 
 from chaosctl.errors import PreconditionFailed
+from chaosctl.lab.complaints import Complaint
 
 from . import pickling
 from .world import LOCK
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 QUIET = 1.0  # seconds without a change after which it is saved
 AT_MOST = 5.0  # seconds that a change may wait for quiet
+RETRY = 5.0  # seconds after which what could not be saved is tried again
 MAGIC = b"chaosctl-aws-1\n"
 
 # (module, attribute) under which moto publishes a service -> account -> region -> backend
@@ -108,14 +110,14 @@ def save(file: Path) -> None:
 
 
 class Saver:
-    """Saves after changes, on a thread: once it is quiet for a second, and at least every five."""
+    """Saves after changes, on a thread: once it is quiet for a second, and at least every five. Tries until it can."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._changed = threading.Event()
         self._stopping = threading.Event()
         self._last = 0.0
-        self._writing = threading.Lock()
+        self._complaint = Complaint(log)
         self._thread = threading.Thread(target=self._run, name="saver", daemon=True)
 
     def start(self) -> None:
@@ -135,14 +137,24 @@ class Saver:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        stopping = False
+        while not stopping:
             self._changed.wait()
             self._settle()
             self._changed.clear()
-            try:
-                save(self._file)
-            except Exception:  # a full disk must not end the lab; the next change tries again
-                log.exception("the state could not be saved")
+            stopping = self._stopping.is_set()  # looked at before saving: what changes meanwhile is saved once more
+            if not self._saved():
+                self._changed.set()  # nobody may change anything for a long time
+                self._stopping.wait(RETRY)
+
+    def _saved(self) -> bool:
+        try:
+            save(self._file)
+        except Exception as error:  # a full disk must not end the lab
+            self._complaint.about("the state could not be saved", error)
+            return False
+        self._complaint.settled()
+        return True
 
     def _settle(self) -> None:
         begun = time.monotonic()

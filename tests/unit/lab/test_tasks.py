@@ -64,3 +64,23 @@ def test_success_forgets_failures(monkeypatch: pytest.MonkeyPatch) -> None:
         joined("recovering")
 
     assert work.failures("a") == 0
+
+
+def test_a_fault_that_stays_is_told_with_its_traceback_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tasks, "FIRST_PAUSE", 0.0)
+    outcomes = iter([OSError("no"), OSError("no"), None, OSError("no")])
+    work = Tasks("telling")
+
+    def attempt() -> None:
+        if error := next(outcomes):
+            raise error
+
+    told = []
+    for _ in range(4):
+        work.start("a", attempt)
+        joined("telling")
+        told.append(len([record for record in caplog.records if record.exc_info]))
+
+    assert told == [1, 1, 1, 2]

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -130,6 +132,71 @@ def test_the_last_change_is_saved_at_the_end(tmp_path: Path) -> None:
     saver.changed()
     saver.stop()
     assert (tmp_path / "state").exists()
+
+
+class Disk:
+    """Stands in for `state.save`: each save tells that it began, waits for `go_on`, and may find the disk full."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, full: int = 0, waits: bool = False) -> None:
+        self.full, self.saved = full, 0
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        if not waits:
+            self.go_on.set()
+        monkeypatch.setattr(state, "QUIET", 0.0)
+        monkeypatch.setattr(state, "save", self.save)
+
+    def save(self, file: Path) -> None:
+        self.begun.set()
+        self.go_on.wait()
+        if self.full:
+            self.full -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.saved += 1
+
+
+def test_a_change_that_comes_while_it_saves_is_saved_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch, waits=True)
+    saver = state.Saver(tmp_path / "state")
+    saver.start()
+    saver.changed()
+    disk.begun.wait()
+    saver.changed()
+
+    def go_on_at_the_end() -> None:
+        saver._stopping.wait()
+        disk.go_on.set()
+
+    threading.Thread(target=go_on_at_the_end).start()
+    saver.stop()
+    assert disk.saved == 2
+
+
+def test_what_the_disk_had_no_room_for_is_saved_without_another_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(state, "RETRY", 0.0)
+    disk = Disk(monkeypatch, full=2)
+    saver = state.Saver(tmp_path / "state")
+    saver.start()
+    saver.changed()
+    deadline = time.monotonic() + 5
+    while not disk.saved and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert disk.saved == 1
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+    saver.stop()
+
+
+def test_a_full_disk_does_not_keep_it_from_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch, full=1000)
+    saver = state.Saver(tmp_path / "state")
+    saver.start()
+    saver.changed()
+    disk.begun.wait()
+    saver.stop()
+    assert disk.saved == 0
 
 
 SAVES = """
