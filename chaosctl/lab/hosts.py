@@ -24,20 +24,39 @@ class HostsFile:
 
     def names(self) -> dict[str, str]:
         """Address of each of the lab's names."""
-        lines = [line.split() for line in self._path.read_bytes().splitlines() if self._ours(line)]
+        content = self._path.read_bytes() if self._path.exists() else b""
+        lines = [line.split() for line in content.splitlines() if self._ours(line)]
         return {fields[1].decode(): fields[0].decode() for fields in lines}
 
     def set(self, names: Mapping[str, str]) -> None:
         """Make the lab's lines say exactly `names` (name -> address); writes nothing when they do already."""
-        if self._path.exists() and self.names() == dict(names):
+        if self.names() == dict(names):
             return
         # On top: whatever the file ends in, even without a newline, is then left as it was.
         ours = b"".join(f"{address}\t{name}\t".encode() + self._marker + b"\n" for name, address in names.items())
         self._change(lambda others: ours + others)
 
     def clear(self) -> None:
-        """Remove all of the lab's lines."""
+        """Remove all of the lab's lines, and what a process left that was killed while it wrote them."""
         self.set({})
+        for draft in self.drafts():
+            draft.unlink(missing_ok=True)
+
+    def drafts(self) -> list[Path]:
+        """New versions of the file that are not in its place yet."""
+        return sorted(self._path.parent.glob(f"{self._draft}-*"))
+
+    def unwritable(self) -> str:
+        """Why the file cannot be changed; empty when it can."""
+        try:
+            with self._path.open("r+b"):
+                return ""
+        except OSError as error:
+            return error.strerror or str(error)
+
+    @property
+    def _draft(self) -> str:
+        return f".{self._path.name}.{self._marker.decode().lstrip('# ')}"
 
     def _ours(self, line: bytes) -> bool:
         return line.rstrip().endswith(self._marker)
@@ -47,7 +66,7 @@ class HostsFile:
             before = file.read()
             after = change(b"".join(line for line in before.splitlines(keepends=True) if not self._ours(line)))
             if after != before:
-                _replace(self._path, file, after)
+                _replace(self._path, file, after, self._path.with_name(f"{self._draft}-{os.getpid()}"))
 
 
 @contextmanager
@@ -61,9 +80,8 @@ def _locked(path: Path) -> Iterator[IO[bytes]]:
                 return
 
 
-def _replace(path: Path, file: IO[bytes], content: bytes) -> None:
+def _replace(path: Path, file: IO[bytes], content: bytes, partial: Path) -> None:
     """Atomically, where the file can be replaced; a bind mount, as in containers, can only be written in place."""
-    partial = path.with_name(f".{path.name}.chaosctl-{os.getpid()}")
     try:
         partial.write_bytes(content)
         status = os.fstat(file.fileno())

@@ -13,12 +13,15 @@ from pathlib import Path
 
 from chaosctl.errors import PreconditionFailed
 from chaosctl.lab import cgroups, processes
-from chaosctl.lab.layout import AWS_ENDPOINT, CLUSTERS, Layout
+from chaosctl.lab.hosts import HOSTS, HostsFile
+from chaosctl.lab.layout import AWS_ENDPOINT, CLUSTERS, LOAD_BALANCERS, Layout
 
 INOTIFY_NEEDED = 48  # a lab of two nodes takes about 25, one of four 40
 API_PORT = 443  # of the first cluster's gateway, on loopback address 1
+HTTP_PORT = 80  # of the first load balancer
 DISK_NEEDED = 3 * 10**9  # bytes: images on two nodes, etcd and logs, with room for a day's work
 DISK_TO_GO_ON = 3 * 10**8  # bytes: for a lab whose images are there already
+CGROUPS = cgroups.ROOT
 Problem = tuple[str, str]  # what is wrong, what to do
 
 
@@ -33,9 +36,19 @@ def problems(layout: Layout, aws_port: int) -> list[Problem]:
     return elsewhere or [problem for find in CHECKS for problem in find(layout, aws_port)]
 
 
+def check_platform(layout: Layout) -> None:
+    """Raise PreconditionFailed (LAB-UNFIT) where there cannot be a lab, nor anything left of one."""
+    _refuse(list(not_linux(layout, 0)))
+
+
 def check_rights(layout: Layout) -> None:
     """Raise PreconditionFailed (LAB-UNFIT) when nobody could make or remove a lab here."""
     _refuse([problem for find in (not_linux, not_root) for problem in find(layout, 0)])
+
+
+def is_elsewhere() -> bool:
+    """Whether this is a system on which there can be no lab."""
+    return platform.system() != "Linux"
 
 
 def _refuse(problems: Sequence[Problem]) -> None:
@@ -51,7 +64,7 @@ def _refuse(problems: Sequence[Problem]) -> None:
 
 def not_linux(layout: Layout, aws_port: int) -> Iterator[Problem]:
     """The lab is made of Linux namespaces and cgroups."""
-    if platform.system() != "Linux":
+    if is_elsewhere():
         yield f"it runs {platform.system()}, not Linux", "use a Linux (virtual) machine, or `--target aws`"
 
 
@@ -70,9 +83,8 @@ def kernel_lacks(layout: Layout, aws_port: int) -> Iterator[Problem]:
 
 def no_cgroups(layout: Layout, aws_port: int) -> Iterator[Problem]:
     """kubelet needs cpu, memory and pids controllers."""
-    root = Path("/sys/fs/cgroup")
-    unified = root / "cgroup.controllers"
-    have = set(unified.read_text().split()) if unified.exists() else {p.name for p in root.glob("*")}
+    unified = CGROUPS / "cgroup.controllers"
+    have = set(unified.read_text().split()) if unified.exists() else {p.name for p in CGROUPS.glob("*")}
     missing = {"cpu", "cpuset", "memory", "pids"} - have
     if missing:
         yield f"cgroup controllers are missing: {', '.join(sorted(missing))}", "mount them below /sys/fs/cgroup"
@@ -132,11 +144,13 @@ def ports_taken(layout: Layout, aws_port: int) -> Iterator[Problem]:
     if processes.with_marker(layout.marker):
         return  # of a lab whose supervisor was killed: they are ended before anything listens again
     yield from listener(layout, aws_port)
-    if why := _occupied(layout.loopback(CLUSTERS[0]), API_PORT):
-        yield (
-            f"{layout.loopback(CLUSTERS[0])}:{API_PORT}, for the Kubernetes API, cannot be listened on: {why}",
-            "stop it while the lab runs",
-        )
+    for index, port, use in (
+        (CLUSTERS[0], API_PORT, "the Kubernetes API"),
+        (LOAD_BALANCERS[0], HTTP_PORT, "the first load balancer"),
+    ):
+        address = layout.loopback(index)
+        if why := _occupied(address, port):
+            yield f"{address}:{port}, for {use}, cannot be listened on: {why}", "stop it while the lab runs"
 
 
 def listener(layout: Layout, aws_port: int) -> Iterator[Problem]:
@@ -173,6 +187,17 @@ def names_taken(layout: Layout, aws_port: int) -> Iterator[Problem]:
             yield f"the cgroup {cgroup} holds process {', '.join(pids)}, which is not of this lab", other
 
 
+def hosts_unwritable(layout: Layout, aws_port: int) -> Iterator[Problem]:
+    """The names of load balancers, by which users reach the app, go into the hosts file."""
+    if os.geteuid() != 0:
+        return  # that is told already, and explains it
+    if why := HostsFile(layout.hosts_marker).unwritable():
+        yield (
+            f"{HOSTS}, for the names of load balancers, cannot be written: {why}",
+            f"make {HOSTS} a file that root can write (`findmnt -T {HOSTS}` and `lsattr {HOSTS}` show what forbids it)",
+        )
+
+
 CHECKS: tuple[Callable[[Layout, int], Iterator[Problem]], ...] = (
     not_root,
     kernel_lacks,
@@ -184,6 +209,7 @@ CHECKS: tuple[Callable[[Layout, int], Iterator[Problem]], ...] = (
     no_loopback,
     ports_taken,
     names_taken,
+    hosts_unwritable,
 )
 
 

@@ -67,3 +67,33 @@ def test_a_bind_mount_is_written_in_place(path: Path, monkeypatch: pytest.Monkey
     assert path.read_bytes() == OTHERS
     assert path.stat().st_ino == inode
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_draft_of_a_process_that_was_killed_is_known_by_the_labs_tag(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = HostsFile("# chaosctl-1234", path)
+
+    def killed(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        hosts.set({"web.example": "127.128.0.201"})
+    assert len(hosts.drafts()) == 1
+    assert HostsFile("# chaosctl-abcd", path).drafts() == []
+    hosts.clear()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_without_the_file_there_are_no_names_and_nothing_to_clear(tmp_path: Path) -> None:
+    hosts = HostsFile("# chaosctl-1234", tmp_path / "hosts")
+    assert hosts.names() == {}
+    hosts.clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_why_it_cannot_be_written_is_told(path: Path, tmp_path: Path) -> None:
+    assert HostsFile("# chaosctl-1234", path).unwritable() == ""
+    assert HostsFile("# chaosctl-1234", tmp_path / "none").unwritable() == "No such file or directory"
+    assert HostsFile("# chaosctl-1234", tmp_path).unwritable() == "Is a directory"
