@@ -33,6 +33,7 @@ class Target:
     """Endpoints, credentials and values of one place to deploy to.
 
     aws_env              environment that makes every AWS SDK (boto3, Terraform's, the token plugin's) reach this AWS
+    marks                environment of programs that may outlive chaosctl: whoever removes the target finds them by it
     terraform_variables  beside those from the settings
     charts               by release name: `aws-load-balancer-controller`, `cluster-autoscaler` and the app's
     state_bucket         S3 bucket of the Terraform state
@@ -52,6 +53,7 @@ class Target:
     charts: Mapping[str, ChartSource]
     state_bucket: str
     terraform_variables: Mapping[str, Any] = field(default_factory=dict)
+    marks: Mapping[str, str] = field(default_factory=dict)
     stand_ins: tuple[StandIn, ...] = ()
     billed_to: str = ""
     certificate: Callable[[], str] = lambda: ""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from chaosctl.cli import lock
 from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
-from chaosctl.errors import UsageProblem
+from chaosctl.errors import Busy, UsageProblem
 from chaosctl.lab import layout
 from chaosctl.lab.lab import Lab
 from chaosctl.stages.kubeconfig import remove_entry
@@ -41,8 +43,12 @@ def stop(session: Session) -> Report:
     """Remove the lab and all that was deployed to it from this machine."""
     session.confirm("Remove the lab and everything in it?", consequence="what was deployed to it is lost")
     with session.lock():
-        _lab(session).stop()
+        lab = _lab(session)
+        lab.stop()
         remove_entry(session.settings)
+        for environment in lab.layout.environments.glob("*"):
+            with suppress(Busy), lock.held(environment, "chaosctl lab stop"):
+                pass  # whoever lets go of an environment of which only the lock is left removes that
     return Report({"left": []}, ("Nothing of the lab is left on this machine.",))
 
 

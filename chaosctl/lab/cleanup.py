@@ -30,23 +30,36 @@ def remove_everything(layout: Layout) -> None:
     for directory in (layout.run, layout.root):
         shutil.rmtree(directory, ignore_errors=True)
     HostsFile(layout.hosts_marker).clear()
+    forget_deployments(layout)
+
+
+def forget_deployments(layout: Layout) -> None:
+    """Remove what this machine keeps of what was deployed in a lab that is gone: the next lab knows nothing of it.
+
+    What Terraform could not store in the bucket of one lab would otherwise be stored in that of the next.
+    """
+    from chaosctl.stages.infra import forget  # with Terraform's adapter, which kubectl's tokens can do without
+
+    for directory in layout.environments.glob("*"):
+        forget(directory)
 
 
 def inventory(layout: Layout) -> list[str]:
     """What of a lab is on this machine, one line each for people; empty when nothing is."""
     return [
-        *(f"process {pid} {processes.name(pid)}" for pid in sorted(processes_of(layout))),
+        *(f"process {pid} {processes.name(pid)}" for pid in sorted(processes_of(layout) | _guests(layout))),
         *(f"network namespace {file.name}" for file in _network_namespaces(layout)),
         *(f"mount {mount}" for mount in _mounts(layout)),
         *(f"cgroup {directory}" for directory in cgroups.existing(layout)),
         *(f"directory {directory}" for directory in (layout.run, layout.root) if directory.exists()),
         *(f"hosts entry {name}" for name in HostsFile(layout.hosts_marker).names()),
+        *(f"file {draft}" for draft in HostsFile(layout.hosts_marker).drafts()),
     ]
 
 
 def _killed(layout: Layout) -> bool:
     """Kill what there is; True when there was nothing. What is killed may just have started something."""
-    found = processes_of(layout)
+    found = processes_of(layout) | _guests(layout)
     processes.end(found, grace=0)
     return not found
 
@@ -60,6 +73,11 @@ def processes_of(layout: Layout) -> set[int]:
     for file in (layout.run / "ns").glob("*"):
         found.update(processes.in_namespace("mnt", file))
     return found
+
+
+def _guests(layout: Layout) -> set[int]:
+    """PIDs of what works on the lab from outside: a Terraform whose chaosctl was killed, and its providers."""
+    return set(processes.with_marker(layout.guest_marker))
 
 
 def _network_namespaces(layout: Layout) -> list[Path]:

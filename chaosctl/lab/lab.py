@@ -137,7 +137,8 @@ class Lab:
         self.emit(StageFinished("lab", time.monotonic() - started, True, f"AWS answers at {self.endpoint}"))
 
     def remains(self) -> list[str]:
-        """What of the lab is on this machine, one line each."""
+        """What of the lab is on this machine, one line each. Raises PreconditionFailed where there can be none."""
+        preflight.check_platform(self.layout)
         return cleanup.inventory(self.layout)
 
     def stop(self) -> None:
@@ -159,7 +160,8 @@ class Lab:
         self.emit(StageFinished("lab", time.monotonic() - started, bool(before), "nothing of the lab is left"))
 
     def status(self) -> LabStatus:
-        """How the lab is now; works when it does not run."""
+        """How the lab is now; works when it does not run. Raises PreconditionFailed where there can be none."""
+        preflight.check_platform(self.layout)
         return LabStatus(
             root=str(self.layout.root),
             running=self.running(),
@@ -201,6 +203,7 @@ class Lab:
         if self.remains():
             self.emit(Step("removing what is left of an earlier lab"))
             cleanup.remove_everything(self.layout)
+        cleanup.forget_deployments(self.layout)
 
     def _prepare(self, tools: Mapping[str, Path]) -> None:
         for directory in (self.layout.root, self.layout.logs, self.layout.aws, self.layout.images):

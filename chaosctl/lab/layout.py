@@ -37,6 +37,11 @@ class Layout:
         return "LAB_OF_CHAOSCTL", str(self.root)
 
     @property
+    def guest_marker(self) -> tuple[str, str]:
+        """The same of programs that work on the lab from outside, and may outlive the command that started them."""
+        return "GUEST_OF_CHAOSCTL", str(self.root)
+
+    @property
     def run(self) -> Path:
         """Sockets and PID files: short, because a Unix socket's path has at most 107 characters."""
         return Path("/run") / f"chaosctl-{self.tag}"
@@ -60,6 +65,11 @@ class Layout:
     def images(self) -> Path:
         """Container image archives built for this lab."""
         return self.root / "images"
+
+    @property
+    def environments(self) -> Path:
+        """What chaosctl itself keeps of the deployments in it, one directory for each environment."""
+        return self.root.parent / "environments" / "lab"
 
     def cluster(self, name: str) -> Path:
         """Keys, kubeconfigs and etcd data of the cluster `name`."""

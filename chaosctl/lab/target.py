@@ -62,6 +62,7 @@ def open_lab(settings: Settings, emit: Emit, *, start: bool, heal: bool = False)
         charts=_charts(settings, lab),
         state_bucket=f"chaosctl-state-{lab.account_id()}-{settings.region}",
         terraform_variables={"public_access_cidrs": settings.infra.public_access_cidrs or ["127.0.0.0/8"]},
+        marks=dict([lab.layout.guest_marker]),
         stand_ins=_stand_ins(settings, lab),
         certificate=lambda: certificate.ensure(aws, pki.authority(lab.layout)),
         ca_file=pki.authority_files(lab.layout).certificate,
@@ -99,7 +100,7 @@ def _fitness(lab: Lab) -> Iterator[Finding]:
 
 
 def _remains(lab: Lab) -> Iterator[Finding]:
-    left = [] if lab.running() else cleanup.inventory(lab.layout)
+    left = [] if lab.running() or preflight.is_elsewhere() else cleanup.inventory(lab.layout)
     if left:
         yield warning(
             f"{len(left)} things of a lab that does not run, such as {left[0]}",

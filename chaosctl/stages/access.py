@@ -59,7 +59,7 @@ class Access:
 
     @cached_property
     def _tokens(self) -> TokenFile:
-        return TokenFile(self.aws, self.cluster.name, self._context.workdir / "token")
+        return TokenFile(self.aws, self.cluster.name, self._context.token)
 
     @cached_property
     def _own_kubeconfig(self) -> Path:

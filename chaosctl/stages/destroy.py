@@ -28,7 +28,7 @@ from chaosctl.errors import ChaosctlError, LeftoversFound, PreconditionFailed, S
 from chaosctl.events import Emit, Step, Warned
 from chaosctl.stages import alarms, autoscaler, controller, entrance, kubeconfig, naming, running
 from chaosctl.stages.access import Access
-from chaosctl.stages.infra import deployment, destroy_infra, forget_terraform
+from chaosctl.stages.infra import deployment, destroy_infra, forget
 from chaosctl.stages.stage import Context, Stage, StageResult
 from chaosctl.stages.sweep import sweep
 from chaosctl.waiting import wait_until
@@ -52,7 +52,7 @@ def stages() -> list[Stage]:
 def run(context: Context) -> StageResult:
     """Remove everything. Raises LeftoversFound with a list when something is left; running it again is fine."""
     results = running.run(stages(), context)
-    forget_terraform(context)
+    forget(context.workdir)
     context.target.release()
     changed = any(r.changed for r in results.values())
     return StageResult(changed, "nothing is left" if changed else "there was nothing to remove", {"left": []})
@@ -312,7 +312,7 @@ class UserKubeconfig:
     def run(self, context: Context) -> StageResult:
         """Remove the entry, and the program's own file with its token."""
         removed = kubeconfig.remove(context)
-        for path in (context.kubeconfig, context.workdir / "token"):
+        for path in (context.kubeconfig, context.token):
             path.unlink(missing_ok=True)
         return StageResult(removed, "the entry is removed" if removed else "there was no entry")
 

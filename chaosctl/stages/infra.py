@@ -20,7 +20,7 @@ from chaosctl.config import Settings
 from chaosctl.errors import PreconditionFailed
 from chaosctl.events import Emit, Step, Warned
 from chaosctl.stages import adopt, controller
-from chaosctl.stages.stage import Context, StageResult
+from chaosctl.stages.stage import KUBECONFIG, TOKEN, Context, StageResult
 from chaosctl.stages.sweep import sweep
 from chaosctl.toolbox import providers
 
@@ -247,11 +247,15 @@ def destroy_infra(context: Context) -> Changes:
     return terraform.destroy(variables(context))
 
 
-def forget_terraform(context: Context) -> None:
-    """Remove Terraform's files of this environment from this machine; the state, if any, is in its bucket."""
+def forget(workdir: Path) -> None:
+    """Remove what this machine keeps of an environment that is gone, in `workdir`; journals of chaos runs stay.
+
+    The Terraform state, if any, is in its bucket.
+    """
     for directory in (MAIN, BOOTSTRAP, ALARMS, EXAMINED, EXAMINED_MODULE):
-        shutil.rmtree(context.workdir / directory, ignore_errors=True)
-    (context.workdir / providers.FILE).unlink(missing_ok=True)
+        shutil.rmtree(workdir / directory, ignore_errors=True)
+    for file in (providers.FILE, KUBECONFIG, TOKEN):
+        (workdir / file).unlink(missing_ok=True)
 
 
 def _clear_the_way(context: Context, known: frozenset[str], *, settled: bool) -> None:
@@ -306,7 +310,7 @@ def _terraform(context: Context, sources: Path, directory: Path) -> Terraform:
         sources,
         directory,
         cli_config=providers.cli_config(context.workdir),
-        env=context.target.aws_env,
+        env={**context.target.aws_env, **context.target.marks},
         emit=context.emit,
     )
 

@@ -13,6 +13,8 @@ from chaosctl.config import Settings
 from chaosctl.events import Emit
 from chaosctl.target import Target
 
+KUBECONFIG, TOKEN = "kubeconfig", "token"  # in Context.workdir
+
 
 class Tools(Protocol):
     """Yields programs by name; the first call for a name may download or build it (Toolbox.ensure)."""
@@ -47,7 +49,12 @@ class Context:
     @property
     def kubeconfig(self) -> Path:
         """The program's own kubeconfig, independent of the user's; written by the kubeconfig stage."""
-        return self.workdir / "kubeconfig"
+        return self.workdir / KUBECONFIG
+
+    @property
+    def token(self) -> Path:
+        """The token that this kubeconfig names, renewed by whoever uses it."""
+        return self.workdir / TOKEN
 
 
 @dataclass(frozen=True)

@@ -55,12 +55,12 @@ def _listen(process: subprocess.Popen[str], line: str) -> str:
 
 def _end(process: subprocess.Popen[str], user: User, how: str) -> None:
     if how == EVERYTHING:
-        for terraform in _terraforms(user):
+        for terraform in terraforms(user):
             terraform.kill()
     process.send_signal(SIGNALS.get(how, signal.SIGKILL))
 
 
-def _terraforms(user: User) -> list[psutil.Process]:
+def terraforms(user: User) -> list[psutil.Process]:
     """Those that work for this user, and their providers, which share their environment."""
     found = []
     for process in psutil.process_iter():

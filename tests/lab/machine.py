@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chaosctl.lab.layout import Layout
 
-MARKER = b"LAB_OF_CHAOSCTL="
+MARKERS = (b"LAB_OF_CHAOSCTL=", b"GUEST_OF_CHAOSCTL=")
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Snapshot:
 
 
 def _processes() -> Iterator[tuple[str, Path]]:
-    """Each process of a lab, in words, with the state directory of that lab."""
+    """Each process of a lab, or at work on it, in words, with the state directory of that lab."""
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             variables = (entry / "environ").read_bytes().split(bytes(1))
             command = (entry / "cmdline").read_bytes().replace(bytes(1), b" ").decode()
-            for root in (v.removeprefix(MARKER).decode() for v in variables if v.startswith(MARKER)):
+            for root in (v.partition(b"=")[2].decode() for v in variables if v.startswith(MARKERS)):
                 yield f"process {entry.name} of {root}: {command}", Path(root)
 
 
@@ -63,4 +63,5 @@ def _cgroups() -> set[str]:
 
 
 def _hosts() -> set[str]:
-    return {f"hosts {line}" for line in Path("/etc/hosts").read_text().splitlines()}
+    drafts = {str(path) for path in Path("/etc").glob(".hosts.chaosctl-*")}
+    return drafts | {f"hosts {line}" for line in Path("/etc/hosts").read_text().splitlines()}

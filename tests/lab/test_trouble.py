@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.interruption import Point, end_at, terraforms
 from tests.lab.user import User, interrupt
 
 pytestmark = pytest.mark.lab
@@ -80,6 +81,39 @@ def test_down_of_a_lab_that_was_killed_removes_it(lab: User) -> None:
     kill(lab, "supervisord", "chaosctl.lab.aws")
     lab.chaosctl("down", "--yes")
     assert lab.json("lab", "status")["left"] == []
+
+
+@pytest.fixture
+def orphan(user: User) -> User:
+    """Their `chaosctl up` was killed; its Terraform goes on, and lives in a session of its own."""
+    end_at(user, Point("the cluster is being made", r"aws_eks_cluster.main: create started", "SIGKILL"), "up")
+    assert [process.name() for process in terraforms(user) if process.name() == "terraform"] == ["terraform"]
+    return user
+
+
+def test_stop_ends_a_terraform_that_outlived_its_up(orphan: User) -> None:
+    orphan.chaosctl("lab", "stop", "--yes")
+    assert terraforms(orphan) == []
+    assert not (orphan.state / "environments").exists()
+
+
+def test_a_lab_that_is_started_again_leaves_terraform_at_work(orphan: User) -> None:
+    """The supervisor ends orphans of its own, and no more than that."""
+    kill(orphan, "supervisord", "chaosctl.lab.aws")
+    before = [process.pid for process in terraforms(orphan)]
+    orphan.chaosctl("lab", "start")
+    assert set(before) & {process.pid for process in terraforms(orphan)}
+    orphan.chaosctl("down", "--yes")
+
+
+def test_stop_removes_what_is_kept_of_every_environment(lab: User) -> None:
+    """A state that Terraform could not store, above all: the next `up` would store it in another lab's bucket."""
+    unstored = [lab.state / "environments" / "lab" / name / "terraform/module/errored.tfstate" for name in "ab"]
+    for file in unstored:
+        file.parent.mkdir(parents=True)
+        file.write_text("{}")
+    lab.chaosctl("lab", "stop", "--yes")
+    assert not (lab.state / "environments").exists()
 
 
 @pytest.mark.parametrize("seconds", [0.6, 1.5, 3])

@@ -18,7 +18,7 @@ from chaosctl.cli.command import Common
 from chaosctl.cli.token import _told
 from chaosctl.errors import ExitStatus, PreconditionFailed, StageFailed
 from chaosctl.events import Waiting
-from tests.unit.cli.conftest import Cli
+from tests.unit.cli.conftest import Cli, Inside
 
 
 def shell(cli: Cli, line: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -82,6 +82,14 @@ def test_a_narrow_terminal(cli: Cli, term: str) -> None:
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 3
+
+
+@pytest.mark.parametrize("words", ["down --yes", "lab stop --yes", "lab status"])
+def test_on_a_system_without_labs_that_is_said(inside: Inside, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    done = inside.run(*words.split())
+    assert done.returncode == 3
+    assert "it runs Darwin, not Linux" in done.stderr
 
 
 def test_a_lab_that_does_not_run_has_no_token(cli: Cli) -> None:

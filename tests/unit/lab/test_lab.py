@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 from chaosctl.config import LabSettings, Settings
 from chaosctl.errors import Busy, PreconditionFailed, Unreachable
 from chaosctl.events import ignore
-from chaosctl.lab import preflight
+from chaosctl.lab import preflight, processes
 from chaosctl.lab.lab import Lab
 from chaosctl.lab.layout import Layout
 
@@ -88,3 +88,15 @@ def test_the_lock_of_a_lab_that_exists_is_free_afterwards(lab: Lab) -> None:
     for _ in range(2):
         with lab._locked():
             pass
+
+
+@pytest.mark.parametrize("look", [Lab.status, Lab.remains, Lab.stop])
+def test_where_there_can_be_no_lab_that_is_said(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, look: Callable[[Lab], object]
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr(processes, "with_environment", lambda entry: pytest.fail("looked into /proc"))
+    with pytest.raises(PreconditionFailed) as caught:
+        look(lab)
+    assert (caught.value.code, caught.value.why) == ("LAB-UNFIT", "it runs Darwin, not Linux")
+    assert list(lab.layout.root.parent.iterdir()) == []

@@ -4,7 +4,9 @@ from pathlib import Path
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chaosctl.lab.layout import AWS_ENDPOINT, CLUSTERS, LOAD_BALANCERS, Layout
+from chaosctl.cli import compose
+from chaosctl.config import Settings
+from chaosctl.lab.layout import AWS_ENDPOINT, CLUSTERS, LOAD_BALANCERS, Layout, default
 
 LONGEST_SOCKET = 107  # bytes in sun_path less the terminating zero
 
@@ -15,6 +17,11 @@ def test_two_labs_share_no_name() -> None:
     assert one.netns_prefix != other.netns_prefix
     assert one.run != other.run
     assert one.marker != other.marker
+    assert one.guest_marker != other.guest_marker
+
+
+def test_the_files_of_deployments_are_where_chaosctl_puts_them() -> None:
+    assert default().environments == compose.environment_dir(Settings()).parent
 
 
 tags = st.integers(0, 0xFFFF).map("{:04x}".format)

@@ -41,6 +41,12 @@ def test_what_an_earlier_lab_left(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [level for level, _ in found("leftovers of a lab")] == [Level.WARNING]
 
 
+def test_where_there_can_be_no_lab_nothing_is_left_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr(cleanup, "inventory", lambda _: pytest.fail("looked into /proc"))
+    assert [level for level, _ in found("leftovers of a lab")] == [Level.OK]
+
+
 HOSTILE = {"AWS_PROFILE": "nonsense", "AWS_ENDPOINT_URL_S3": "http://elsewhere", "AWS_SESSION_TOKEN": "x", "HOME": "/h"}
 
 

@@ -19,6 +19,7 @@ from chaosctl.errors import PreconditionFailed
 from chaosctl.stages import infra, sweep
 from chaosctl.stages.stage import Context
 from chaosctl.target import Target
+from chaosctl.toolbox import providers
 
 OURS = {
     "arn": "arn:aws:eks:eu-west-1:1:cluster/chaotic-backend-cluster",
@@ -307,8 +308,20 @@ def test_what_only_a_killed_run_knew_is_deleted_before_terraform_destroys(
     assert world.aws.released == ["eipalloc-1"]
 
 
-def test_forgetting_terraform_leaves_only_what_is_not_its_own(tmp_path: Path) -> None:
-    context = Context(Settings(), Target("test", "eu-west-1", {}, {}, "state"), events.ignore, lambda *_: {}, tmp_path)
+def test_terraform_carries_the_marks_of_its_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(infra, "Terraform", lambda *_, **options: given.update(options))
+    monkeypatch.setattr(providers, "cli_config", lambda workdir: workdir)
+    target = Target("here", "eu-west-1", {"AWS_REGION": "eu-west-1"}, {}, "bucket", marks={"GUEST_OF": "here"})
+    infra._terraform(
+        Context(Settings(), target, events.ignore, lambda *names: dict.fromkeys(names, tmp_path), tmp_path),
+        tmp_path,
+        tmp_path,
+    )
+    assert given["env"] == {"AWS_REGION": "eu-west-1", "GUEST_OF": "here"}
+
+
+def test_of_an_environment_that_is_gone_only_journals_stay(tmp_path: Path) -> None:
     for name in (
         "terraform/data/file",
         "bootstrap/module/main.tf",
@@ -318,7 +331,8 @@ def test_forgetting_terraform_leaves_only_what_is_not_its_own(tmp_path: Path) ->
     ):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).touch()
-    (tmp_path / "terraform.tfrc").touch()
-    infra.forget_terraform(context)
-    infra.forget_terraform(context)
+    for name in ("terraform.tfrc", "kubeconfig", "token"):
+        (tmp_path / name).touch()
+    infra.forget(tmp_path)
+    infra.forget(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["chaos"]
