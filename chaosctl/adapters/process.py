@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from chaosctl.errors import PreconditionFailed, StageFailed
 
 TAIL = 4000  # characters of output that an error carries
 TAIL_INTERVAL = 0.05  # seconds between two looks at a file that a program writes to
+PIPE_SECONDS = 2.0  # for what a program started and left behind to close the pipes that it has from it
 
 
 @dataclass(frozen=True)
@@ -73,23 +75,25 @@ def run(
 ) -> Completed:
     """Run a program to its end and capture what it prints. `env` is added to the environment.
 
+    It stays in our process group, so that Ctrl-C in the terminal ends it whichever thread waits for it.
+
     Raises CommandFailed when `check` and the status is not 0, PreconditionFailed when it cannot be started,
-    StageFailed (COMMAND-TIMEOUT) when it ran longer than `timeout` seconds (it is killed).
+    StageFailed (COMMAND-TIMEOUT) when it ran longer than `timeout` seconds (it is killed, with all that it started).
     """
     args = tuple(str(a) for a in argv)
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             args,
             env=environment(env),
             cwd=cwd,
-            input=None if stdin is None else stdin.encode(),
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
     except (FileNotFoundError, PermissionError) as error:
         raise _missing(args[0]) from error
+    try:
+        out, err = _communicate(process, None if stdin is None else stdin.encode(), timeout)
     except subprocess.TimeoutExpired as error:
         output = (error.stderr or error.stdout or b"").decode(errors="replace")[-TAIL:]
         raise StageFailed(
@@ -98,12 +102,30 @@ def run(
             why=f"$ {shlex.join(args)}\n{output}",
             remedy="run the command shown to see what it waits for",
         ) from error
-    completed = Completed(
-        args, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-    )
+    completed = Completed(args, process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
     if check and completed.status != 0:
         raise CommandFailed(completed)
     return completed
+
+
+def _communicate(process: subprocess.Popen[bytes], stdin: bytes | None, timeout: float | None) -> tuple[bytes, bytes]:
+    with process:
+        try:
+            return process.communicate(stdin, timeout)
+        except BaseException:  # TimeoutExpired, KeyboardInterrupt
+            _kill_family(process)
+            raise
+
+
+def _kill_family(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program of our own process group, and what descends from it."""
+    import psutil  # only trouble needs it
+
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+    process.kill()
 
 
 def stream(
@@ -125,7 +147,7 @@ def stream(
 
     The program runs in its own process group: Ctrl-C reaches it exactly once, from here, as SIGINT, so that it can
     put its own things in order; KeyboardInterrupt is raised again once it ended, or was killed after
-    `interrupt_grace` seconds.
+    `interrupt_grace` seconds. With it ends what it started, when that holds its pipes or when it is killed.
     """
     args = tuple(str(a) for a in argv)
     try:
@@ -143,25 +165,28 @@ def stream(
             )
     except (FileNotFoundError, PermissionError) as error:
         raise _missing(args[0]) from error
-    output = _tail(log, process) if log else process.stdout or ()
+    output = _tail(log, process) if log else _lines(process.stdout)
     lines: list[str] = []
     errors: list[str] = []
-    reader = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
-    reader.start()
-    with process:  # closes the pipes
-        try:
-            for line in output:
-                lines.append(line)
-                on_line(line.rstrip("\n"))
-        except KeyboardInterrupt:
-            _interrupt(process, interrupt_grace)
-            raise
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            process.wait()
-            reader.join()
+    reader = _reading(process.stderr, errors.append)
+    all_read = threading.Event()
+    threading.Thread(target=_end_what_it_left, args=(process, all_read), daemon=True).start()
+    try:
+        for line in output:
+            lines.append(line)
+            on_line(line.rstrip("\n"))
+    except KeyboardInterrupt:
+        _interrupt(process, interrupt_grace)
+        raise
+    except BaseException:
+        _kill_group(process)
+        if process.stdout:
+            process.stdout.close()
+        raise
+    finally:
+        process.wait()
+        reader.join(2 * PIPE_SECONDS)
+        all_read.set()
     return Completed(args, process.returncode, "".join(lines), "".join(errors))
 
 
@@ -183,16 +208,49 @@ def _tail(log: Path, process: subprocess.Popen[str]) -> Iterator[str]:
             yield line
 
 
+def _lines(pipe: IO[str] | None) -> Iterator[str]:
+    """The lines of a pipe until its end. Whoever reads a pipe closes it: on another thread that would wait."""
+    if pipe is None:
+        return
+    for line in pipe:  # noqa: UP028, `yield from` would close it as well when nobody wants another line
+        yield line
+    pipe.close()
+
+
+def _reading(pipe: IO[str] | None, on_line: Callable[[str], object]) -> threading.Thread:
+    """A thread that reads a pipe to its end."""
+
+    def read() -> None:
+        for line in _lines(pipe):
+            on_line(line)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    return reader
+
+
 def _interrupt(process: subprocess.Popen[str], grace: float) -> None:
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)  # to it alone: what it started, it ends itself
     # Its output must be read to the end, or it blocks on a full pipe and never puts its things in order.
-    drain = threading.Thread(target=lambda: [None for _ in process.stdout or ()], daemon=True)
-    drain.start()
+    drain = _reading(process.stdout, lambda _line: None)
     try:
         process.wait(grace)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):  # too slow, or a second Ctrl-C
-        process.kill()
-    drain.join()
+        _kill_group(process)
+    drain.join(2 * PIPE_SECONDS)
+
+
+def _end_what_it_left(process: subprocess.Popen[str], all_read: threading.Event) -> None:
+    """After the end of a program, end what it started and what keeps its pipes from ending."""
+    process.wait()
+    if not all_read.wait(PIPE_SECONDS):
+        _kill_group(process)
+
+
+def _kill_group(process: subprocess.Popen[Any]) -> None:
+    """Kill a program that leads a session of its own, and what it started; also when it has ended itself."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class Child:
@@ -243,7 +301,10 @@ class Child:
             yield from output
 
     def end(self, grace: float) -> int:
-        """Close its stdin, wait `grace` seconds, kill it if need be. Returns its status (negative: the signal)."""
+        """Close its stdin, wait `grace` seconds, kill it if need be. Returns its status (negative: the signal).
+
+        What it started and left behind ends with it.
+        """
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -252,7 +313,8 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
         status = self._process.wait()
-        self._reader.join()
+        _kill_group(self._process)
+        self._reader.join(PIPE_SECONDS)
         return status
 
     @property

@@ -3,10 +3,12 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
+import psutil
 import pytest
 
-from chaosctl.adapters.process import CommandFailed, run, stream
+from chaosctl.adapters.process import Child, CommandFailed, run, stream
 from chaosctl.errors import PreconditionFailed, StageFailed
 
 PYTHON = sys.executable
@@ -68,3 +70,82 @@ def test_ctrl_c_reaches_the_program_once_and_lets_it_finish() -> None:
     assert os.read(read, 10) == b"1"
     os.close(read)
     os.close(write)
+
+
+# Starts a program that holds its pipes for half a minute and then says in a file that nobody ended it; tells its pid.
+LEAVES = """
+import subprocess, sys, time
+stays = "import sys, time; time.sleep(30); open(sys.argv[1], 'w').close()"
+print(subprocess.Popen([sys.executable, "-c", stays, sys.argv[1]]).pid, flush=True)
+"""
+WAITS = LEAVES + "time.sleep(60)"
+IGNORES = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)" + WAITS
+
+
+def ended(pid: int) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.fixture
+def unended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where what was left behind says that it ended by itself."""
+    monkeypatch.setattr("chaosctl.adapters.process.PIPE_SECONDS", 0.2)
+    return tmp_path / "unended"
+
+
+@pytest.mark.parametrize("more", ["", "sys.stdout.close()", "sys.stderr.close()"])
+def test_what_a_program_leaves_behind_does_not_hold_us_up(unended: Path, more: str) -> None:
+    pids: list[str] = []
+    assert stream([PYTHON, "-c", LEAVES + more, unended], pids.append).status == 0
+    assert not unended.exists()
+    assert ended(int(pids[0]))
+
+
+def test_an_error_of_ours_ends_the_program_with_what_it_started(unended: Path) -> None:
+    pids: list[str] = []
+
+    def fail(line: str) -> None:
+        pids.append(line)
+        raise ValueError(line)
+
+    with pytest.raises(ValueError, match=r"\d"):
+        stream([PYTHON, "-c", WAITS, unended], fail)
+    assert ended(int(pids[0]))
+    assert not unended.exists()
+
+
+@pytest.mark.parametrize("code", [WAITS, IGNORES], ids=["that ends", "that does not"])
+def test_ctrl_c_ends_a_program_with_what_it_started(unended: Path, code: str) -> None:
+    pids: list[str] = []
+
+    def interrupt(line: str) -> None:
+        pids.append(line)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stream([PYTHON, "-c", code, unended], interrupt, interrupt_grace=0.5)
+    assert ended(int(pids[0]))
+    assert not unended.exists()
+
+
+def test_a_timeout_ends_a_program_with_what_it_started() -> None:
+    with pytest.raises(StageFailed, match="did not end within") as failure:
+        run(["sh", "-c", "sleep 60 & echo $!; wait"], timeout=1)
+    assert ended(int(failure.value.why.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("code", [LEAVES, WAITS], ids=["that ends", "that does not"])
+def test_a_child_ends_with_what_it_started(unended: Path, code: str) -> None:
+    child = Child([PYTHON, "-c", code, str(unended)])
+    pid = int(next(iter(child.lines())))
+    child.end(0.5)
+    assert ended(pid)
+    assert not unended.exists()
