@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 
 from chaosctl.adapters import kubeconfig
@@ -18,6 +17,7 @@ from chaosctl.adapters.aws import Aws, Cluster, Token
 from chaosctl.adapters.helm import Helm
 from chaosctl.adapters.kube import Kube
 from chaosctl.errors import PreconditionFailed
+from chaosctl.once import once
 from chaosctl.stages.stage import Context
 
 RENEW_BEFORE = timedelta(minutes=4)
@@ -30,7 +30,7 @@ class Access:
         self._context = context
         self.aws = context.aws
 
-    @cached_property
+    @once
     def cluster(self) -> Cluster:
         """The EKS cluster. Raises PreconditionFailed (CLUSTER-MISSING) when it cannot be used."""
         name = self._context.settings.cluster_name
@@ -44,7 +44,7 @@ class Access:
             )
         return found
 
-    @cached_property
+    @once
     def kube(self) -> Kube:
         """The Kubernetes API."""
         target = self._context.target
@@ -52,16 +52,16 @@ class Access:
             return Kube(target.kubeconfig, target.kube_context)
         return Kube(self._own_kubeconfig, token=self._tokens.current)
 
-    @cached_property
+    @once
     def helm(self) -> Helm:
         """Helm."""
         return Helm(self._context.tool("helm"), self._own_kubeconfig, prepare=self._tokens.write)
 
-    @cached_property
+    @once
     def _tokens(self) -> TokenFile:
         return TokenFile(self.aws, self.cluster.name, self._context.token)
 
-    @cached_property
+    @once
     def _own_kubeconfig(self) -> Path:
         path = self._context.kubeconfig
         user = {"tokenFile": str(self._tokens.path)}

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -19,6 +18,7 @@ from chaosctl.config import Settings, TlsSettings
 from chaosctl.errors import ChaosctlError
 from chaosctl.events import ignore
 from chaosctl.findings import Finding, Level, ok, problem, unknown, warning
+from chaosctl.once import once
 from chaosctl.stages import certificate
 from chaosctl.stages.access import Access
 from chaosctl.stages.infra import MAIN, deployment, lock_file
@@ -54,7 +54,7 @@ class Case:
         """Whether there is an AWS to ask: a cluster from somebody's kubeconfig has none that we know of."""
         return self.context is not None and self.context.target.kubeconfig is None
 
-    @cached_property
+    @once
     def access(self) -> Access:
         """Clients for AWS and the cluster."""
         assert self.context is not None
@@ -65,12 +65,12 @@ class Case:
         """The AWS API."""
         return self.access.aws
 
-    @cached_property
+    @once
     def caller(self) -> Caller:
         """Who AWS takes us for."""
         return self.aws.caller()
 
-    @cached_property
+    @once
     def cluster(self) -> Mapping[str, Any] | None:
         """The cluster as EKS describes it, or None."""
         return described(self.aws, self.settings.cluster_name)

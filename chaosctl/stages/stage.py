@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from chaosctl.adapters.aws import Aws
 from chaosctl.config import Settings
 from chaosctl.events import Emit
+from chaosctl.once import once
 from chaosctl.target import Target
 
 KUBECONFIG, TOKEN = "kubeconfig", "token"  # in Context.workdir
@@ -37,7 +37,7 @@ class Context:
     ensure_tools: Tools
     workdir: Path
 
-    @cached_property
+    @once
     def aws(self) -> Aws:
         """The AWS API. One for all stages: each new client reads the description of its service again."""
         return Aws(self.target.aws_env, self.target.region)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +23,7 @@ from chaosctl.adapters.http import Site
 from chaosctl.adapters.inventory import Leftover
 from chaosctl.adapters.kube import DEPLOYMENTS, INGRESSES, NODES, Object
 from chaosctl.errors import ChaosctlError, Unreachable
+from chaosctl.once import once
 from chaosctl.stages import autoscaler, certificate, controller, costs, entrance, setups
 from chaosctl.stages.access import Access
 from chaosctl.stages.inquiry import Outcome, ask
@@ -260,7 +260,7 @@ class _Page:
             url = f"https://{settings.tls.domain}" if settings.tls.domain else f"http://{self._balancer.dns_name}"
         return url, _asked(url, settings.chaos.path, self._context.target.ca_file) if url else None
 
-    @cached_property
+    @once
     def _balancer(self) -> LoadBalancer | None:
         """By the controller's tags, so that it is found without Kubernetes."""
         found = elb.load_balancers(self._access.aws, self._settings.cluster_name)
