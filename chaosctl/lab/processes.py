@@ -55,11 +55,13 @@ def in_namespace(kind: str, file: Path) -> list[int]:
 
 def family(pid: int) -> set[int]:
     """A process and all that descend from it; empty for 0. Never this process or its ancestors."""
-    parents = {int(entry.name): _parent(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
-    found = {pid} & parents.keys()
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - _ancestry()
+    import psutil  # as below: few that use this module ask for families
+
+    try:
+        eldest = psutil.Process(pid)
+        return {process.pid for process in (eldest, *eldest.children(recursive=True))} - _ancestry()
+    except psutil.NoSuchProcess:
+        return set()
 
 
 def listening_on(address: str, port: int) -> str:
@@ -130,17 +132,7 @@ def _wait(handles: list[int], seconds: float) -> None:
 
 
 def _ancestry() -> set[int]:
-    pids = set()
-    pid = os.getpid()
-    while pid > 0 and pid not in pids:
-        pids.add(pid)
-        pid = _parent(pid)
-    return pids
+    import psutil
 
-
-def _parent(pid: int) -> int:
-    """0 when it has none, or is gone."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
+    me = psutil.Process()
+    return {process.pid for process in (me, *me.parents())}

@@ -157,6 +157,8 @@ def _daemon_config(layout: Layout) -> Path:
 
 
 class _UnixConnection(http.client.HTTPConnection):
+    """With a time-out, which SupervisorTransport of supervisor has not: a daemon that hangs would hold us for ever."""
+
     def __init__(self, path: Path) -> None:
         super().__init__("supervisord", timeout=RPC_TIMEOUT)
         self._path = path

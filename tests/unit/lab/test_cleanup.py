@@ -27,13 +27,22 @@ def test_the_pid_of_somebody_else_is_not_the_supervisors(tmp_path: Path, monkeyp
 
 
 def test_a_family_is_a_process_and_its_descendants() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    try:
-        assert processes.family(child.pid) == {child.pid}
-        assert processes.family(0) == set()
-    finally:
-        child.kill()
-        child.wait()
+    with subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        grandchild = int(child.stdout.readline())
+        try:
+            assert processes.family(child.pid) == {child.pid, grandchild}
+            assert processes.family(0) == set()
+            assert os.getpid() not in processes.family(os.getppid())
+        finally:
+            processes.end([grandchild, child.pid], grace=0)
+
+
+def test_the_process_that_looks_is_not_found_nor_are_its_ancestors() -> None:
+    script = "import os; from chaosctl.lab import processes; print(processes.with_environment('LOOKS=1'), os.getppid())"
+    argv = ["sh", "-c", f'{sys.executable} -c "{script}"; true']
+    done = subprocess.run(argv, env={**os.environ, "LOOKS": "1"}, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == "[]"
 
 
 @pytest.fixture
