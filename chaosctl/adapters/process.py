@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chaosctl.errors import PreconditionFailed, StageFailed
+from chaosctl.waiting import Cancellation
 
 TAIL = 4000  # characters of output that an error carries
 TAIL_INTERVAL = 0.05  # seconds between two looks at a file that a program writes to
@@ -70,24 +72,27 @@ def run(
     stdin: str | None = None,
     timeout: float | None = None,
     check: bool = True,
+    cancellation: Cancellation | None = None,
 ) -> Completed:
     """Run a program to its end and capture what it prints. `env` is added to the environment.
 
+    With `cancellation` it and what it starts are killed when that is set: for programs that leave nothing in disorder.
+
     Raises CommandFailed when `check` and the status is not 0, PreconditionFailed when it cannot be started,
-    StageFailed (COMMAND-TIMEOUT) when it ran longer than `timeout` seconds (it is killed).
+    StageFailed (COMMAND-TIMEOUT) when it ran longer than `timeout` seconds (it is killed), Cancelled.
     """
     args = tuple(str(a) for a in argv)
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             args,
             env=environment(env),
             cwd=cwd,
-            input=None if stdin is None else stdin.encode(),
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=cancellation is not None,
+        ) as process:
+            out, err = _communicate(process, None if stdin is None else stdin.encode(), timeout, cancellation)
     except (FileNotFoundError, PermissionError) as error:
         raise _missing(args[0]) from error
     except subprocess.TimeoutExpired as error:
@@ -98,12 +103,40 @@ def run(
             why=f"$ {shlex.join(args)}\n{output}",
             remedy="run the command shown to see what it waits for",
         ) from error
-    completed = Completed(
-        args, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-    )
+    completed = Completed(args, process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
     if check and completed.status != 0:
         raise CommandFailed(completed)
     return completed
+
+
+def _communicate(
+    process: subprocess.Popen[bytes], stdin: bytes | None, timeout: float | None, cancellation: Cancellation | None
+) -> tuple[bytes, bytes]:
+    try:
+        with _killed_by(cancellation, process):
+            return process.communicate(stdin, timeout)
+    except BaseException:
+        process.kill()
+        raise
+
+
+@contextlib.contextmanager
+def _killed_by(cancellation: Cancellation | None, process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Kill `process`, the leader of its group, and its children when `cancellation` is set; raises Cancelled then."""
+    if cancellation is None:
+        yield
+        return
+
+    def kill() -> None:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+    with cancellation.calling(kill):
+        try:
+            yield
+        except BaseException:  # Ctrl-C, which its group does not get, or the time is over
+            kill()
+            raise
 
 
 def stream(
@@ -115,6 +148,7 @@ def stream(
     merge: bool = False,
     log: Path | None = None,
     interrupt_grace: float = 60.0,
+    cancellation: Cancellation | None = None,
 ) -> Completed:
     """Run a program, hand each line of its stdout to `on_line` as it comes, and return it whole.
 
@@ -125,7 +159,7 @@ def stream(
 
     The program runs in its own process group: Ctrl-C reaches it exactly once, from here, as SIGINT, so that it can
     put its own things in order; KeyboardInterrupt is raised again once it ended, or was killed after
-    `interrupt_grace` seconds.
+    `interrupt_grace` seconds. With `cancellation`, as in `run`, it is killed at once, on Ctrl-C too.
     """
     args = tuple(str(a) for a in argv)
     try:
@@ -150,11 +184,13 @@ def stream(
     reader.start()
     with process:  # closes the pipes
         try:
-            for line in output:
-                lines.append(line)
-                on_line(line.rstrip("\n"))
+            with _killed_by(cancellation, process):
+                for line in output:
+                    lines.append(line)
+                    on_line(line.rstrip("\n"))
         except KeyboardInterrupt:
-            _interrupt(process, interrupt_grace)
+            if cancellation is None:
+                _interrupt(process, interrupt_grace)
             raise
         except BaseException:
             process.kill()

@@ -3,11 +3,13 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from chaosctl.adapters.process import CommandFailed, run, stream
 from chaosctl.errors import PreconditionFailed, StageFailed
+from chaosctl.waiting import Cancellation, Cancelled
 
 PYTHON = sys.executable
 
@@ -68,3 +70,35 @@ def test_ctrl_c_reaches_the_program_once_and_lets_it_finish() -> None:
     assert os.read(read, 10) == b"1"
     os.close(read)
     os.close(write)
+
+
+CHILD = "(sleep 30; touch ended) & echo ready; wait"
+
+
+def test_a_program_that_nobody_wants_any_more_is_killed_with_its_children(tmp_path: Path) -> None:
+    cancellation = Cancellation()
+    with pytest.raises(Cancelled):
+        stream(["sh", "-c", CHILD], lambda line: cancellation.set(), cwd=tmp_path, cancellation=cancellation)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_captured_programs_are_killed_too(tmp_path: Path) -> None:
+    cancellation = Cancellation()
+    os.mkfifo(tmp_path / "ready")
+
+    def cancel() -> None:
+        (tmp_path / "ready").read_text()
+        cancellation.set()
+
+    reader = threading.Thread(target=cancel)
+    reader.start()
+    with pytest.raises(Cancelled):
+        run(["sh", "-c", f"echo > ready; {CHILD}"], cwd=tmp_path, cancellation=cancellation)
+    reader.join()
+    assert not (tmp_path / "ended").exists()
+
+
+def test_a_program_that_ended_before_is_not_missed() -> None:
+    cancellation = Cancellation()
+    assert run([PYTHON, "-c", "print(1)"], cancellation=cancellation).stdout == "1\n"
+    cancellation.set()
