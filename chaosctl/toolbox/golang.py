@@ -22,10 +22,11 @@ from chaosctl.toolbox.download import REPORT_EVERY
 from chaosctl.toolbox.sources import Context, Delivery
 from chaosctl.toolbox.table import KUBERNETES, Bundle
 from chaosctl.toolbox.trouble import SourceFailed, full_disk, no_space, writing
-from chaosctl.waiting import heartbeat
+from chaosctl.waiting import Cancelled, heartbeat
 
 OLDEST = (1, 21)  # fetches the Go that go.mod asks for by itself
 SPACE = 5 << 30  # bytes: caches of the build (2.6 GB) and, without a module cache, the modules (2.1 GB)
+SCANT = 1 << 30  # bytes
 HERE = Path(__file__).resolve().parent
 
 
@@ -73,7 +74,7 @@ class GoBuild:
 
     def fetch(self, bundles: Sequence[Bundle], delivery: Delivery) -> None:
         """See Source."""
-        lock = self._context.store.lock("go", self._context.emit)
+        lock = self._context.lock("go")
         try:
             for module in sorted({b.go.module for b in bundles if b.go}):
                 self._module(module, [b for b in bundles if b.go and b.go.module == module], delivery)
@@ -88,6 +89,10 @@ class GoBuild:
                 for bundle in bundles:
                     binaries = self._context.store.stage(bundle) / "bin"
                     (self._root / "out" / _program(bundle)).rename(binaries / bundle.name)
+        except Cancelled:
+            if shutil.disk_usage(self._root).free < SCANT:  # a full disk ended the run: this is most of what fills it
+                self._clean()
+            raise
         except ChaosctlError as error:
             if full_disk(error):
                 self._clean()
@@ -99,6 +104,7 @@ class GoBuild:
         self._clean()
 
     def _prepare(self) -> None:
+        shutil.rmtree(self._root / "tmp", ignore_errors=True)  # a build that was killed leaves its own there
         for name in ("cache", "tmp", "out"):
             (self._root / name).mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self._root).free
@@ -125,7 +131,14 @@ class GoBuild:
         return listed.packages
 
     def _run(self, words: Sequence[str], module: Path, on_line: _Lines) -> None:
-        done = process.stream(["go", *words], on_line, env=self._environment(), cwd=module, merge=True)
+        done = process.stream(
+            ["go", *words],
+            on_line,
+            env=self._environment(),
+            cwd=module,
+            merge=True,
+            cancellation=self._context.cancellation,
+        )
         if done.status != 0:
             raise SourceFailed(f"`go {words[0]}` failed", why=_trouble(done.stdout))
 
