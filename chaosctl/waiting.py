@@ -1,11 +1,11 @@
-"""Waiting that is never silent: whoever waits says for what, once a second."""
+"""Waiting that is never silent: whoever waits says for what, once a second. And work that is given up at once."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from chaosctl.events import Emit, Waiting
@@ -13,6 +13,63 @@ from chaosctl.events import Emit, Waiting
 HEARTBEAT = 1.0  # seconds between two Waiting events; a display shows as many as it takes to be never silent for five
 
 T = TypeVar("T")
+
+
+class Cancelled(Exception):
+    """The work was given up before its end, because nobody wants its result any more."""
+
+
+class Cancellation:
+    """Work on several threads is to end: set once, by whichever thread knows it."""
+
+    def __init__(self) -> None:
+        self._set = threading.Event()
+        self._lock = threading.Lock()
+        self._calls: list[Callable[[], None]] = []
+
+    def set(self) -> None:
+        """End the work: wake those who wait here, and call what `calling` was given."""
+        with self._lock:
+            self._set.set()
+            calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+    def is_set(self) -> bool:
+        """Whether the work is to end."""
+        return self._set.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep for `seconds`, or until it is set. Returns whether it is."""
+        return self._set.wait(seconds)
+
+    def check(self) -> None:
+        """Raise Cancelled when it is set."""
+        if self.is_set():
+            raise Cancelled
+
+    @contextmanager
+    def calling(self, end: Callable[[], None]) -> Iterator[None]:
+        """While the body blocks: call `end`, which makes it return, as soon as this is set (at once if it is).
+
+        Then Cancelled is raised, whatever the body returned or raised.
+        """
+        with self._lock:
+            late = self.is_set()
+            if not late:
+                self._calls.append(end)
+        if late:
+            end()
+        try:
+            yield
+        except Exception as error:
+            if self.is_set():
+                raise Cancelled from error
+            raise
+        finally:
+            with self._lock, suppress(ValueError):
+                self._calls.remove(end)
+        self.check()
 
 
 class TimedOut(Exception):

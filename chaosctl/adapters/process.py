@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from chaosctl.errors import PreconditionFailed, StageFailed
+from chaosctl.waiting import Cancellation
 
 TAIL = 4000  # characters of output that an error carries
 TAIL_INTERVAL = 0.05  # seconds between two looks at a file that a program writes to
@@ -72,13 +73,17 @@ def run(
     stdin: str | None = None,
     timeout: float | None = None,
     check: bool = True,
+    cancellation: Cancellation | None = None,
 ) -> Completed:
     """Run a program to its end and capture what it prints. `env` is added to the environment.
 
-    It stays in our process group, so that Ctrl-C in the terminal ends it whichever thread waits for it.
+    It stays in our process group, so that Ctrl-C in the terminal ends it whichever thread waits for it. With
+    `cancellation` it has a group of its own, which is killed when that is set: for programs that leave nothing in
+    disorder.
 
     Raises CommandFailed when `check` and the status is not 0, PreconditionFailed when it cannot be started,
-    StageFailed (COMMAND-TIMEOUT) when it ran longer than `timeout` seconds (it is killed, with all that it started).
+    StageFailed (COMMAND-TIMEOUT) when it ran longer than `timeout` seconds (it is killed, with all that it started),
+    Cancelled.
     """
     args = tuple(str(a) for a in argv)
     try:
@@ -89,11 +94,12 @@ def run(
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=cancellation is not None,
         )
     except (FileNotFoundError, PermissionError) as error:
         raise _missing(args[0]) from error
     try:
-        out, err = _communicate(process, None if stdin is None else stdin.encode(), timeout)
+        out, err = _communicate(process, None if stdin is None else stdin.encode(), timeout, cancellation)
     except subprocess.TimeoutExpired as error:
         output = (error.stderr or error.stdout or b"").decode(errors="replace")[-TAIL:]
         raise StageFailed(
@@ -108,8 +114,10 @@ def run(
     return completed
 
 
-def _communicate(process: subprocess.Popen[bytes], stdin: bytes | None, timeout: float | None) -> tuple[bytes, bytes]:
-    with process:
+def _communicate(
+    process: subprocess.Popen[bytes], stdin: bytes | None, timeout: float | None, cancellation: Cancellation | None
+) -> tuple[bytes, bytes]:
+    with process, _killed_by(cancellation, process):
         try:
             return process.communicate(stdin, timeout)
         except BaseException:  # TimeoutExpired, KeyboardInterrupt
@@ -117,8 +125,27 @@ def _communicate(process: subprocess.Popen[bytes], stdin: bytes | None, timeout:
             raise
 
 
+@contextlib.contextmanager
+def _killed_by(cancellation: Cancellation | None, process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Kill `process`, the leader of its group, and its children when `cancellation` is set; raises Cancelled then."""
+    if cancellation is None:
+        yield
+        return
+
+    def kill() -> None:
+        if process.poll() is None:
+            _kill_group(process)
+
+    with cancellation.calling(kill):
+        try:
+            yield
+        except BaseException:  # Ctrl-C, which its group does not get, or the time is over
+            kill()
+            raise
+
+
 def _kill_family(process: subprocess.Popen[bytes]) -> None:
-    """Kill a program of our own process group, and what descends from it."""
+    """Kill a program and what descends from it, in whichever process group."""
     import psutil  # only trouble needs it
 
     with contextlib.suppress(psutil.Error):
@@ -137,6 +164,7 @@ def stream(
     merge: bool = False,
     log: Path | None = None,
     interrupt_grace: float = 60.0,
+    cancellation: Cancellation | None = None,
 ) -> Completed:
     """Run a program, hand each line of its stdout to `on_line` as it comes, and return it whole.
 
@@ -148,6 +176,7 @@ def stream(
     The program runs in its own process group: Ctrl-C reaches it exactly once, from here, as SIGINT, so that it can
     put its own things in order; KeyboardInterrupt is raised again once it ended, or was killed after
     `interrupt_grace` seconds. With it ends what it started, when that holds its pipes or when it is killed.
+    With `cancellation`, as in `run`, it is killed at once, on Ctrl-C too.
     """
     args = tuple(str(a) for a in argv)
     try:
@@ -172,11 +201,13 @@ def stream(
     all_read = threading.Event()
     threading.Thread(target=_end_what_it_left, args=(process, all_read), daemon=True).start()
     try:
-        for line in output:
-            lines.append(line)
-            on_line(line.rstrip("\n"))
+        with _killed_by(cancellation, process):
+            for line in output:
+                lines.append(line)
+                on_line(line.rstrip("\n"))
     except KeyboardInterrupt:
-        _interrupt(process, interrupt_grace)
+        if cancellation is None:
+            _interrupt(process, interrupt_grace)
         raise
     except BaseException:
         _kill_group(process)

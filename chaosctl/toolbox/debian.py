@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from chaosctl.adapters import process
 from chaosctl.errors import ChaosctlError
@@ -24,6 +25,11 @@ PATIENCE = ("-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=10", "-o",
 UNSANDBOXED = ("-o", "APT::Sandbox::User=root")  # apt's own user cannot write into the cache
 OLD_LISTS = re.compile(r"Unable to locate|No packages found|no installation candidate|404|Failed to fetch")
 SECONDS = 900.0
+NO_SERVER = "no server with Debian packages can be reached"
+
+
+class _Refused(SourceFailed):
+    """apt cannot get at least one of the packages that it was asked for."""
 
 
 class Debian:
@@ -48,19 +54,32 @@ class Debian:
 
     def fetch(self, bundles: Sequence[Bundle], delivery: Delivery) -> None:
         """See Source."""
-        lock = self._context.store.lock("apt", self._context.emit)
+        lock = self._context.lock("apt")
+        try:
+            if self._supply(bundles, delivery):
+                shutil.rmtree(self._root, ignore_errors=True)
+        finally:
+            lock.release()
+
+    def _supply(self, bundles: Sequence[Bundle], delivery: Delivery) -> bool:
+        """All packages in one go; when apt fails bundle by bundle, for one package must not cost them all.
+
+        Returns whether all packages could be fetched.
+        """
         try:
             with writing(self._root):
                 self._root.mkdir(parents=True, exist_ok=True)
                 parts = self._with_fresh_lists(partial(self._download, [b.debs for b in bundles if b.debs]))
                 for bundle, packages in zip(bundles, parts, strict=True):
                     attempt(bundle, delivery, partial(self._unpack, bundle, packages))
-                shutil.rmtree(self._root, ignore_errors=True)
+            return True
         except ChaosctlError as error:
+            if isinstance(error, _Refused) and len(bundles) > 1:
+                fetched = [self._supply([bundle], delivery) for bundle in bundles]
+                return all(fetched)
             for bundle in bundles:
                 delivery.failed(bundle, error)
-        finally:
-            lock.release()
+            return False
 
     def _with_fresh_lists(self, work: Callable[[], list[list[str]]]) -> list[list[str]]:
         """Work with the system's lists of packages, and when these are empty or old, with new ones of our own."""
@@ -68,13 +87,18 @@ class Debian:
             return work()
         except process.CommandFailed as error:
             said = error.completed.stderr + error.completed.stdout
-            if unreachable(said) or not OLD_LISTS.search(said):
-                raise _refused(said) from error
+            if self._lists or unreachable(said) or not OLD_LISTS.search(said):
+                raise self._refused(said) from error
         self._update()
         try:
             return work()
         except process.CommandFailed as error:
-            raise _refused("Could not connect" if self._offline else error.why) from error
+            raise self._refused(error.why) from error
+
+    def _refused(self, said: str) -> ChaosctlError:
+        if self._offline or unreachable(said):
+            return _Refused(NO_SERVER)
+        return _Refused("apt cannot get the packages", why=said.strip())
 
     def _download(self, wanted: Sequence[Debs]) -> list[list[str]]:
         """Fetch all packages, and answer for each of `wanted` which ones it consists of."""
@@ -116,19 +140,22 @@ class Debian:
             return
         self._context.reach.probe(servers)
         if not any(map(self._context.reach.reachable, servers)):
-            raise _refused("Could not connect")
+            raise SourceFailed(NO_SERVER)
 
     def _apt(self, program: str, *words: str, check: bool = True) -> process.Completed:
         index = f"Dir::Cache::pkgcache={self._root}/pkgcache.bin"  # spares the next call a second of reading lists
         command = [program, "-q", "-o", index, *PATIENCE, *UNSANDBOXED, *self._lists, *words]
-        return process.run(command, env={"LC_ALL": "C"}, cwd=self._root, timeout=SECONDS, check=check)
+        return self._run(command, env={"LC_ALL": "C"}, cwd=self._root, check=check)
+
+    def _run(self, command: Sequence[str | Path], **options: Any) -> process.Completed:
+        return process.run(command, timeout=SECONDS, cancellation=self._context.cancellation, **options)
 
     def _unpack(self, bundle: Bundle, packages: Sequence[str]) -> str:
         assert bundle.debs is not None
         staging = self._context.store.stage(bundle)
         tree = staging / "root"
         for package in packages:
-            process.run(["dpkg-deb", "-x", self._file(package), tree], timeout=SECONDS)
+            self._run(["dpkg-deb", "-x", self._file(package), tree])
         if bundle.debs.directory:
             _copy_directory(bundle, tree, staging / "bin")
             return self._version(bundle.debs.packages[0])
@@ -145,12 +172,6 @@ class Debian:
     def _file(self, package: str) -> Path:
         """Where apt put a package; of several, which a killed run may have left, the newest."""
         return max(self._root.glob(f"{package}_*.deb"), key=lambda file: file.stat().st_mtime)
-
-
-def _refused(said: str) -> ChaosctlError:
-    if unreachable(said):
-        return SourceFailed("no server with Debian packages can be reached")
-    return SourceFailed("apt cannot get the packages", why=said.strip())
 
 
 def sizes(uris: str) -> list[int]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import socket
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from chaosctl.events import Emit, Transfer
 from chaosctl.toolbox.reach import Reach
 from chaosctl.toolbox.trouble import SourceFailed, writing
+from chaosctl.waiting import Cancellation
 
 if TYPE_CHECKING:
     import httpx
@@ -22,10 +26,6 @@ CONNECT_SECONDS = 5.0
 STALL_SECONDS = 20.0  # without a single byte
 ATTEMPTS = 4  # each carries on where the last one broke off
 REPORT_EVERY = 0.25  # seconds between two Transfer events
-
-
-class Cancelled(Exception):
-    """The run was interrupted."""
 
 
 def mirrored(url: str, mirror: str) -> str:
@@ -52,30 +52,37 @@ def published(text: str, name: str) -> str:
 
 
 class Downloader:
-    """Fetches files into `directory`. One per run; its methods may be called from several threads."""
+    """Fetches files into `directory`. One per run; its methods may be called from several threads.
 
-    def __init__(self, directory: Path, mirror: str, reach: Reach, emit: Emit, cancelled: threading.Event) -> None:
+    A host that cannot be connected to, or that stalls before it sends anything, is not asked again.
+    """
+
+    def __init__(self, directory: Path, mirror: str, reach: Reach, emit: Emit, cancellation: Cancellation) -> None:
         self._directory = directory
         self._mirror = mirror
         self._reach = reach
         self._emit = emit
-        self._cancelled = cancelled
+        self._cancellation = cancellation
         self._client: httpx.Client | None = None
         self._opening = threading.Lock()
+        self._sockets: list[socket.socket] = []
 
     def source(self, url: str) -> str:
-        """Where `url` is really fetched from."""
+        """Where the file that is published at `url` is really fetched from."""
         return mirrored(url, self._mirror)
 
     def text(self, url: str) -> str:
-        """A small file, such as a list of checksums. Raises SourceFailed."""
+        """A small file, such as a list of checksums, from just this URL. Raises SourceFailed, Cancelled."""
         import httpx
 
-        url = self.source(url)
+        self._require(url)
         try:
-            response = self._http().get(url)
+            with self._cancellation.calling(self._break_off):
+                response = self._http().get(url, extensions={"trace": self._note})
         except httpx.HTTPError as error:
-            raise self._broken(url, error) from error
+            if isinstance(error, httpx.ConnectError | httpx.TimeoutException):
+                self._reach.lost(url)
+            raise _broken(url, error) from error
         _check_status(url, response.status_code)
         return response.text
 
@@ -127,23 +134,27 @@ class Downloader:
 
         url = self.source(url)
         for attempt in range(1, ATTEMPTS + 1):
+            self._cancellation.check()
+            self._require(url)
+            before = _size(part)
             try:
-                with writing(self._directory):
+                with writing(self._directory), self._cancellation.calling(self._break_off):
                     self._append(url, part, what, size)
                     return sha256(part)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                self._reach.lost(url)
-                raise self._broken(url, error) from error
             except httpx.HTTPError as error:
+                stalled = isinstance(error, httpx.ReadTimeout) and _size(part) == before
+                if stalled or isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+                    self._reach.lost(url)
+                    raise _broken(url, error) from error
                 if attempt == ATTEMPTS:
-                    raise self._broken(url, error) from error
-                self._cancelled.wait(0.2 * attempt)
+                    raise _broken(url, error) from error
+                self._cancellation.wait(0.2 * attempt)
         raise AssertionError
 
     def _append(self, url: str, part: Path, what: str, size: int) -> None:
-        have = part.stat().st_size if part.is_file() else 0
+        have = _size(part)
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-        with self._http().stream("GET", url, headers=headers) as response:
+        with self._http().stream("GET", url, headers=headers, extensions={"trace": self._note}) as response:
             if response.status_code == 416:  # it was complete already, or is of another file: the checksum tells
                 return
             _check_status(url, response.status_code)
@@ -153,16 +164,37 @@ class Downloader:
             progress = Progress(what, have, have + int(length) if length else size, self._emit)
             with part.open("ab" if have else "wb") as file:
                 for chunk in response.iter_raw():
-                    if self._cancelled.is_set():
-                        raise Cancelled
+                    self._cancellation.check()
                     file.write(chunk)
                     progress.add(len(chunk))
                 file.flush()
                 os.fsync(file.fileno())
             progress.end()
 
-    def _broken(self, url: str, error: Exception) -> SourceFailed:
-        return SourceFailed(f"{url} cannot be fetched", why=str(error) or type(error).__name__)
+    def _require(self, url: str) -> None:
+        """Spare the wait for a host that another request could not get an answer from."""
+        if not self._reach.reachable(url):
+            raise SourceFailed(f"{url} cannot be fetched", why=f"{urlsplit(url).netloc} cannot be reached")
+
+    def _note(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Remember connections as they are made: only their sockets can end a read that waits for a silent host."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._sockets.append(facts["return_value"].get_extra_info("socket"))
+            if self._cancellation.is_set():
+                self._break_off()
+
+    def _break_off(self) -> None:
+        for connection in self._sockets:
+            with suppress(OSError):  # closed long ago
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def _broken(url: str, error: Exception) -> SourceFailed:
+    return SourceFailed(f"{url} cannot be fetched", why=str(error) or type(error).__name__)
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0
 
 
 class Progress:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import unquote, urlsplit
 
 from chaosctl.adapters import process
 from chaosctl.errors import ChaosctlError
@@ -20,12 +21,12 @@ from chaosctl.events import Transfer
 from chaosctl.toolbox import versions
 from chaosctl.toolbox.download import REPORT_EVERY
 from chaosctl.toolbox.sources import Context, Delivery
-from chaosctl.toolbox.table import KUBERNETES, Bundle
+from chaosctl.toolbox.table import KUBERNETES, OLDEST_GO, Bundle
 from chaosctl.toolbox.trouble import SourceFailed, full_disk, no_space, writing
-from chaosctl.waiting import heartbeat
+from chaosctl.waiting import Cancelled, heartbeat
 
-OLDEST = (1, 21)  # fetches the Go that go.mod asks for by itself
 SPACE = 5 << 30  # bytes: caches of the build (2.6 GB) and, without a module cache, the modules (2.1 GB)
+SCANT = 1 << 30  # bytes
 HERE = Path(__file__).resolve().parent
 
 
@@ -63,17 +64,17 @@ class GoBuild:
         """See Source."""
         facts = self._go()
         if not facts:
-            return "there is no Go on the PATH"
+            return f"there is no Go on the PATH, {OLDEST_GO} or newer is needed"
         version = versions.parse(facts["GOVERSION"], r"go(\d+\.\d+(?:\.\d+)?)")
-        if version and versions.as_tuple(version) < OLDEST:
-            return f"Go {version} is too old, {OLDEST[0]}.{OLDEST[1]} is needed"
+        if version and versions.as_tuple(version) < versions.as_tuple(OLDEST_GO):
+            return f"Go {version} is too old, {OLDEST_GO} or newer is needed"
         if not self._online() and not (Path(facts["GOMODCACHE"]) / "cache" / "download").is_dir():
-            return "no Go module proxy can be reached"
+            return f"nothing that GOPROXY names can be reached ({facts['GOPROXY']})"
         return ""
 
     def fetch(self, bundles: Sequence[Bundle], delivery: Delivery) -> None:
         """See Source."""
-        lock = self._context.store.lock("go", self._context.emit)
+        lock = self._context.lock("go")
         try:
             for module in sorted({b.go.module for b in bundles if b.go}):
                 self._module(module, [b for b in bundles if b.go and b.go.module == module], delivery)
@@ -88,6 +89,10 @@ class GoBuild:
                 for bundle in bundles:
                     binaries = self._context.store.stage(bundle) / "bin"
                     (self._root / "out" / _program(bundle)).rename(binaries / bundle.name)
+        except Cancelled:
+            if shutil.disk_usage(self._root).free < SCANT:  # a full disk ended the run: this is most of what fills it
+                self._clean()
+            raise
         except ChaosctlError as error:
             if full_disk(error):
                 self._clean()
@@ -99,6 +104,7 @@ class GoBuild:
         self._clean()
 
     def _prepare(self) -> None:
+        shutil.rmtree(self._root / "tmp", ignore_errors=True)  # a build that was killed leaves its own there
         for name in ("cache", "tmp", "out"):
             (self._root / name).mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self._root).free
@@ -125,7 +131,14 @@ class GoBuild:
         return listed.packages
 
     def _run(self, words: Sequence[str], module: Path, on_line: _Lines) -> None:
-        done = process.stream(["go", *words], on_line, env=self._environment(), cwd=module, merge=True)
+        done = process.stream(
+            ["go", *words],
+            on_line,
+            env=self._environment(),
+            cwd=module,
+            merge=True,
+            cancellation=self._context.cancellation,
+        )
         if done.status != 0:
             raise SourceFailed(f"`go {words[0]}` failed", why=_trouble(done.stdout))
 
@@ -157,9 +170,22 @@ class GoBuild:
         return self._known
 
     def _online(self) -> bool:
-        proxies = [p for p in re.split(r"[,|]", self._go()["GOPROXY"]) if p.startswith("http")]
-        self._reach.probe(proxies)
-        return any(map(self._reach.reachable, proxies))
+        """Whether GOPROXY leads to modules besides those in the cache.
+
+        What follows a comma is asked only where the one before it answers that it has not got a module; what follows a
+        bar also where that does not answer.
+        """
+        firsts = [group.partition(",")[0].strip() for group in self._go()["GOPROXY"].split("|")]
+        self._reach.probe(filter(None, map(_server, firsts)))
+        return any(map(self._serves, firsts))
+
+    def _serves(self, proxy: str) -> bool:
+        if proxy.startswith("file://"):
+            return Path(unquote(urlsplit(proxy).path)).is_dir()
+        if proxy == "direct" and not shutil.which("git"):
+            return False
+        server = _server(proxy)
+        return bool(server) and self._reach.reachable(server)
 
     def _clean(self) -> None:
         """Drop gigabytes in a hundred thousand files, which takes up to a minute."""
@@ -202,6 +228,13 @@ class _Counter(_Lines):
         linking = left <= self._programs  # takes long, and says nothing: no guess is better than 0 s
         remaining = None if linking or not rate else left / rate
         self._context.emit(Transfer(self._what, self.packages, self._total, remaining, "packages"))
+
+
+def _server(proxy: str) -> str:
+    """The URL that an entry of GOPROXY needs: its own; for `direct` where most of the modules are at home."""
+    if proxy == "direct":
+        return "https://github.com"
+    return proxy if proxy.startswith(("http://", "https://")) else ""
 
 
 def _counted(bundles: Sequence[Bundle]) -> str:

@@ -86,8 +86,9 @@ class Locator:
         if known and known[:2] == [status.st_mtime_ns, status.st_size]:
             return str(known[2])
         version = ask(tool, path)
-        answers[key] = [status.st_mtime_ns, status.st_size, version]
-        self._changed = True
+        if version:  # no answer is not remembered: on a busy machine the program may just have been too slow
+            answers[key] = [status.st_mtime_ns, status.st_size, version]
+            self._changed = True
         return version
 
     def _load(self) -> dict[str, list[object]]:

@@ -6,7 +6,10 @@ chaosctl writes the CLI configuration itself, so that a TF_CLI_CONFIG_FILE that 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 from chaosctl import config
@@ -15,14 +18,16 @@ from chaosctl.toolbox.trouble import writing
 
 REGISTRY = "registry.terraform.io"
 FILE = "terraform.tfrc"
+LOCK_FILE = ".terraform.lock.hcl"
+LOCKED = re.compile(r'^provider "(\S+)" \{\s+version\s+= "(\S+)"', re.MULTILINE)
 PARENTS = ("/opt", "/usr/local/share", "/usr/share", "/usr/local/lib", "/usr/lib", "/srv", "/var/lib", "/var/cache")
 
 
 def mirrors() -> list[Path]:
     """Directories on this machine that hold `registry.terraform.io/`.
 
-    Those that Terraform looks at by itself, those that the user's own variables name, and one level below the usual
-    system directories.
+    Those that Terraform looks at by itself (in the home directory, and below what XDG_DATA_HOME and XDG_DATA_DIRS
+    name), and those one level below the usual system directories.
     """
     return [place for place in dict.fromkeys(_places()) if _holds_providers(place)]
 
@@ -30,8 +35,8 @@ def mirrors() -> list[Path]:
 def cli_config(directory: Path) -> Path:
     """Write a Terraform CLI configuration into `directory` and return its path, for TF_CLI_CONFIG_FILE.
 
-    Providers that a mirror on this machine holds are taken from there, all others from their registry. Raises
-    PreconditionFailed when it cannot be written.
+    Providers that a mirror on this machine holds in the locked version are taken from there, all others from their
+    registry. Raises PreconditionFailed when it cannot be written.
     """
     found, plugins = mirrors(), config.cache_dir() / "terraform-plugins"
     with writing(directory):
@@ -61,11 +66,29 @@ def render(found: Iterable[Path], plugins: Path) -> str:
 
 
 def addresses(place: Path) -> list[str]:
-    """Providers that a mirror holds for this kind of machine, such as registry.terraform.io/hashicorp/aws."""
-    kind = f"linux_{architecture()}"
-    unpacked = {held.parent.parent for held in (place / REGISTRY).glob(f"*/*/*/{kind}")}
-    packed = {held.parent for held in (place / REGISTRY).glob(f"*/*/terraform-provider-*_{kind}.zip")}
-    return sorted(str(provider.relative_to(place)) for provider in unpacked | packed)
+    """Providers that a mirror holds for this kind of machine, such as registry.terraform.io/hashicorp/aws.
+
+    One that chaosctl's modules use counts where the mirror has the version that they lock: who is in the configuration
+    for a provider is the only one to be asked for it.
+    """
+    kind, held, wanted = f"linux_{architecture()}", defaultdict[str, set[str]](set), _locked()
+    for directory in (place / REGISTRY).glob(f"*/*/*/{kind}"):
+        held[str(directory.parent.parent.relative_to(place))].add(directory.parent.name)
+    for archive in (place / REGISTRY).glob(f"*/*/terraform-provider-*_{kind}.zip"):
+        version = archive.name.removesuffix(f"_{kind}.zip").rpartition("_")[2]
+        held[str(archive.parent.relative_to(place))].add(version)
+    return sorted(address for address, versions in held.items() if wanted.get(address, set()) <= versions)
+
+
+@cache
+def _locked() -> Mapping[str, set[str]]:
+    """The versions of each provider that the lock files of chaosctl's modules name."""
+    found = defaultdict[str, set[str]](set)
+    modules = config.asset("terraform")
+    for file in [*modules.glob(LOCK_FILE), *modules.glob(f"*/{LOCK_FILE}")]:
+        for address, version in LOCKED.findall(file.read_text()):
+            found[address].add(version)
+    return found
 
 
 def _holds_providers(place: Path) -> bool:

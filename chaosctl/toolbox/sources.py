@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chaosctl.errors import ChaosctlError
-from chaosctl.events import Emit
+from chaosctl.events import Emit, Warned
 from chaosctl.toolbox import unpack
 from chaosctl.toolbox.download import Downloader, published
 from chaosctl.toolbox.reach import Reach
 from chaosctl.toolbox.store import Store, architecture
 from chaosctl.toolbox.table import Bundle, Download
 from chaosctl.toolbox.trouble import SourceFailed, writing
+from chaosctl.waiting import Cancellation
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 PARALLEL = 4  # downloads at once
 
 
 @dataclass(frozen=True)
 class Context:
-    """What every source works with. `cancelled` is set when the run is interrupted."""
+    """What every source works with. `cancellation` is set when the run is interrupted, or cannot succeed any more."""
 
     store: Store
     emit: Emit
-    cancelled: threading.Event
+    cancellation: Cancellation
     reach: Reach
+
+    def lock(self, name: str) -> BaseFileLock:
+        """Hold the lock that this source shares with other runs. Raises Cancelled."""
+        return self.store.lock(name, self.emit, self.cancellation)
 
 
 class Delivery(Protocol):
@@ -54,7 +61,10 @@ class Source(Protocol):
         """Why this source cannot supply a bundle that it offers here and now; "" when it may."""
 
     def fetch(self, bundles: Sequence[Bundle], delivery: Delivery) -> None:
-        """Stage the bundles, and report each of them to `delivery` as soon as it is known how it went."""
+        """Stage the bundles, and report each of them to `delivery` as soon as it is known how it went.
+
+        Raises Cancelled as soon as the context's `cancellation` is set; then some of them are never reported.
+        """
 
 
 def attempt(bundle: Bundle, delivery: Delivery, work: Callable[[], str]) -> None:
@@ -76,7 +86,8 @@ class Downloads:
         self._context = context
         self._reach = context.reach
         self._refused = refused
-        self._http = Downloader(context.store.downloads, mirror, context.reach, context.emit, context.cancelled)
+        self._mirror = mirror
+        self._http = Downloader(context.store.downloads, mirror, context.reach, context.emit, context.cancellation)
 
     def offers(self, bundle: Bundle) -> bool:
         """See Source."""
@@ -96,13 +107,17 @@ class Downloads:
     def probe(self, bundles: Sequence[Bundle]) -> None:
         """Find out, once and for all hosts together, which of them answer."""
         if not self._refused:
-            self._reach.probe(self._http.source(b.download.url) for b in bundles if b.download)
+            files = [b.download for b in bundles if b.download]
+            lists = [f.checksums for f in files if architecture() not in f.sha256]
+            self._reach.probe([*(self._http.source(f.url) for f in files), *filter(None, lists)])
 
     def fetch(self, bundles: Sequence[Bundle], delivery: Delivery) -> None:
         """See Source."""
-        with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
-            list(pool.map(lambda b: attempt(b, delivery, partial(self._one, b)), bundles))
-        self._http.close()
+        try:
+            with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
+                list(pool.map(lambda b: attempt(b, delivery, partial(self._one, b)), bundles))
+        finally:
+            self._http.close()
 
     def _one(self, bundle: Bundle) -> str:
         assert bundle.download is not None
@@ -124,10 +139,29 @@ class Downloads:
             return known
         name = url.rsplit("/", 1)[-1]
         place = pinned.checksums.format(arch=architecture())
-        found = published(self._http.text(place), name) if place else ""
+        found = published(self._checksums(place, name), name) if place else ""
         if not found:
             raise SourceFailed(f"no checksum is known for {name}", why=f"{place or 'the table'} has none")
         return found
+
+    def _checksums(self, place: str, name: str) -> str:
+        """The publisher's checksum file, from the publisher: a mirror cannot vouch for itself.
+
+        From the mirror only where the publisher does not answer, and not without saying so.
+        """
+        try:
+            return self._http.text(place)
+        except SourceFailed as error:
+            if not self._mirror:
+                raise
+            text = self._http.text(self._http.source(place))
+            self._context.emit(
+                Warned(
+                    f"the mirror itself vouches for {name}: its publisher's checksum cannot be had ({error.why})",
+                    f"let this machine reach {place}, or trust {self._mirror}",
+                )
+            )
+            return text
 
 
 def _wanted(pinned: Download, binaries: Path) -> dict[str, Path]:

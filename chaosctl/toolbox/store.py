@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from chaosctl.events import Emit, Waiting
 from chaosctl.toolbox.table import Bundle
 from chaosctl.toolbox.trouble import writing
+from chaosctl.waiting import Cancellation
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -103,8 +104,11 @@ class Store:
         """Forget what was staged."""
         shutil.rmtree(self.root / "staging" / bundle.name, ignore_errors=True)
 
-    def lock(self, name: str, emit: Emit) -> BaseFileLock:
-        """Hold the lock `name`; says so, again and again, while another run has it. The kernel frees a dead run's."""
+    def lock(self, name: str, emit: Emit, cancellation: Cancellation | None = None) -> BaseFileLock:
+        """Hold the lock `name`; says so, again and again, while another run has it. The kernel frees a dead run's.
+
+        Raises Cancelled when `cancellation` is set meanwhile.
+        """
         from filelock import FileLock, Timeout
 
         locks = self.root / "locks"
@@ -117,6 +121,8 @@ class Store:
                 with suppress(Timeout):
                     lock.acquire(timeout=wait)
                     return lock
+                if cancellation:
+                    cancellation.check()
                 emit(Waiting(f"another run of chaosctl to finish getting {name}", time.monotonic() - started))
                 wait = PATIENCE
 

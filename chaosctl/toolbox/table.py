@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-COMPILER = "install Go 1.21 or newer"
+OLDEST_GO = "1.21"  # fetches the Go that go.mod asks for by itself
+COMPILER = f"install Go {OLDEST_GO} or newer"
 KUBERNETES = "1.36.3"
 ETCD = "3.7.2"
 COREDNS = "1.15.0"

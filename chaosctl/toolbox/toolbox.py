@@ -24,6 +24,7 @@ from chaosctl.toolbox.store import Installed, Store
 from chaosctl.toolbox.table import BUNDLES, Bundle
 from chaosctl.toolbox.trouble import SourceFailed, complaint, full_disk, no_space
 from chaosctl.toolbox.wheels import Wheels
+from chaosctl.waiting import Cancellation, Cancelled
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -102,7 +103,7 @@ class _Fetching:
 
     def __init__(self, store: Store, settings: ToolboxSettings, emit: Emit) -> None:
         self._store, self._emit = store, emit
-        self._context = Context(store, emit, threading.Event(), Reach())
+        self._context = Context(store, emit, Cancellation(), Reach())
         self._downloads = Downloads(self._context, settings.mirror, settings.packages_only)
         wheels, debian, go = Wheels(self._context), Debian(self._context), GoBuild(self._context)
         self._sources: tuple[Source, ...] = (self._downloads, wheels, debian, go)
@@ -168,26 +169,34 @@ class _Fetching:
         return "; or ".join([*network, ", ".join(dict.fromkeys(b.hint for b in lost))])
 
     def _round(self, bundles: Sequence[Bundle]) -> None:
+        """Let each source fetch what it comes first for. Ends early when that cannot lead to all of the bundles."""
         groups = self._groups(bundles)
-        deliveries = {source.origin: _Arrivals(self, source) for source, _ in groups}
         with ThreadPoolExecutor(max_workers=len(self._sources)) as pool:
             try:
-                futures = [pool.submit(s.fetch, g, deliveries[s.origin]) for s, g in groups if s is not self._here]
+                futures = [pool.submit(self._fetch, s, group) for s, group in groups if s is not self._here]
                 for source, group in groups:
                     if source is self._here:
-                        source.fetch(group, deliveries[source.origin])
+                        self._fetch(source, group)
                 for future in futures:
                     future.result()
             except BaseException:
-                self._context.cancelled.set()
+                self._context.cancellation.set()
                 raise
+
+    def _fetch(self, source: Source, bundles: Sequence[Bundle]) -> None:
+        try:
+            source.fetch(bundles, _Arrivals(self, source))
+        except Cancelled:
+            return  # whoever cancelled it has the reason
+        except Exception:
+            self._context.cancellation.set()
+            raise
 
     def arrived(self, bundle: Bundle, source: Source, version: str) -> None:
         """Prove that the staged tools run and have a version that will do, then install them."""
         said = {tool.name: ask(tool, self._staged(bundle, tool.name)) for tool in bundle.tools if tool.asks}
-        bad = [tool for tool in bundle.tools if tool.asks and not versions.suits(tool, said[tool.name])]
-        if bad:
-            why = f"{bad[0].name} says {said[bad[0].name]}" if said[bad[0].name] else f"{bad[0].name} does not run here"
+        why = _unsuitable(bundle, said)
+        if why:
             self.refused(bundle, source, SourceFailed(f"{bundle.name} from {source.origin} will not do", why=why))
             return
         version = version or said[bundle.tools[0].name]
@@ -197,19 +206,22 @@ class _Fetching:
         self._emit(Step(f"{bundle.name} {version} is there ({source.origin}, after {seconds:.1f} s)"))
 
     def refused(self, bundle: Bundle, source: Source, error: ChaosctlError) -> None:
-        """Note why a source failed, and go on to the next one."""
+        """Note why a source failed, and go on to the next one; without one, spare everybody else's work."""
         self._store.drop_stage(bundle)
         if full_disk(error):
             error = no_space(self._store.root, complaint(error))
         if error.code in FATAL:
             self._fatal = self._fatal or error
             self._left[bundle.name].clear()
+            self._context.cancellation.set()
             return
         reason = f"{error.what} ({error.why.splitlines()[-1]})" if error.why else error.what
         self._complaints[bundle.name].append(f"{source.origin}: {reason}")
         self._left[bundle.name].remove(source)
         following = f"trying {self._left[bundle.name][0].origin} next" if self._left[bundle.name] else ""
         self._emit(Warned(f"{bundle.name} from {source.origin}: {reason}", following or bundle.hint))
+        if not following:
+            self._context.cancellation.set()
 
     def _staged(self, bundle: Bundle, tool: str) -> Path:
         return self._store.root / "staging" / bundle.name / "bin" / tool
@@ -234,6 +246,14 @@ class _Arrivals:
 
     def failed(self, bundle: Bundle, error: ChaosctlError) -> None:
         self.fetching.refused(bundle, self.source, error)
+
+
+def _unsuitable(bundle: Bundle, said: Mapping[str, str]) -> str:
+    """What is wrong with the first tool whose version is none that will do; "" when nothing is."""
+    for tool in bundle.tools:
+        if tool.asks and not versions.suits(tool, said[tool.name]):
+            return f"{tool.name} says {said[tool.name]}" if said[tool.name] else f"{tool.name} does not run here"
+    return ""
 
 
 def _line(name: str, bundle: Bundle, had: Mapping[str, Installed]) -> ToolReport:

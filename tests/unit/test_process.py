@@ -10,6 +10,7 @@ import pytest
 
 from chaosctl.adapters.process import Child, CommandFailed, run, stream
 from chaosctl.errors import PreconditionFailed, StageFailed
+from chaosctl.waiting import Cancellation, Cancelled
 
 PYTHON = sys.executable
 
@@ -149,3 +150,35 @@ def test_a_child_ends_with_what_it_started(unended: Path, code: str) -> None:
     child.end(0.5)
     assert ended(pid)
     assert not unended.exists()
+
+
+CHILD = "(sleep 30; touch ended) & echo ready; wait"
+
+
+def test_a_program_that_nobody_wants_any_more_is_killed_with_its_children(tmp_path: Path) -> None:
+    cancellation = Cancellation()
+    with pytest.raises(Cancelled):
+        stream(["sh", "-c", CHILD], lambda line: cancellation.set(), cwd=tmp_path, cancellation=cancellation)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_captured_programs_are_killed_too(tmp_path: Path) -> None:
+    cancellation = Cancellation()
+    os.mkfifo(tmp_path / "ready")
+
+    def cancel() -> None:
+        (tmp_path / "ready").read_text()
+        cancellation.set()
+
+    reader = threading.Thread(target=cancel)
+    reader.start()
+    with pytest.raises(Cancelled):
+        run(["sh", "-c", f"echo > ready; {CHILD}"], cwd=tmp_path, cancellation=cancellation)
+    reader.join()
+    assert not (tmp_path / "ended").exists()
+
+
+def test_a_program_that_ended_before_is_not_missed() -> None:
+    cancellation = Cancellation()
+    assert run([PYTHON, "-c", "print(1)"], cancellation=cancellation).stdout == "1\n"
+    cancellation.set()

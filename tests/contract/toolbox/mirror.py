@@ -19,15 +19,17 @@ PROGRAM = b"#!/bin/sh\necho tool v1.2.3\n"
 
 @dataclass
 class Mirror:
-    """Serves `files` (path to content). `break_after` bytes, the next `breaks` answers end early."""
+    """Serves `files` (path to content). After `break_after` bytes the next `breaks` answers end, or `stalls` hang."""
 
     url: str
     files: dict[str, bytes] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)  # path, Range header
     breaks: int = 0
+    stalls: int = 0
     break_after: int = 0
     pause: float = 0.0  # seconds before every 64 KiB
     ranges: bool = True
+    over: threading.Event = field(default_factory=threading.Event)  # ends what hangs
 
     def ranges_asked(self) -> list[str]:
         return [header for _, header in self.asked if header]
@@ -58,6 +60,11 @@ class _Handler(BaseHTTPRequestHandler):
             mirror.breaks -= 1
             self.wfile.write(body[: mirror.break_after])
             return
+        if mirror.stalls:
+            mirror.stalls -= 1
+            self.wfile.write(body[: mirror.break_after])
+            mirror.over.wait()
+            return
         for position in range(0, len(body), 1 << 16):
             time.sleep(mirror.pause)
             try:
@@ -77,6 +84,7 @@ def serving() -> Iterator[Mirror]:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield mirror
+        mirror.over.set()
         server.shutdown()
         thread.join()
 

@@ -4,17 +4,20 @@ import hashlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from chaosctl.config import ToolboxSettings
 from chaosctl.errors import PreconditionFailed
-from chaosctl.events import Event, Transfer
-from chaosctl.toolbox import Toolbox
+from chaosctl.events import Event, Transfer, Warned
+from chaosctl.toolbox import Toolbox, download
+from chaosctl.toolbox.download import mirrored
+from chaosctl.toolbox.sources import PARALLEL, Downloads
 from chaosctl.toolbox.table import Bundle
-from tests.contract.toolbox.mirror import Mirror, archive, bundle, program
+from tests.contract.toolbox.mirror import Mirror, archive, bundle, program, serving
+from tests.unit.toolbox.machine import Ledger, context
 
 LONG = 1 << 20
 
@@ -80,6 +83,35 @@ def test_publishers_checksum_file_without_the_tool(tmp_path: Path, mirror: Mirro
     assert "no checksum is known" in Run(tmp_path, mirror.url, entry).fails().why
 
 
+def test_a_mirror_that_vouches_for_itself_is_named(tmp_path: Path, mirror: Mirror) -> None:
+    digest = hashlib.sha256(program()).hexdigest()
+    mirror.files |= {"/example.test/tool": program(), "/example.test/SUMS": f"{digest}  tool\n".encode()}
+    run = Run(tmp_path, mirror.url, bundle("/tool", program(), checksums="https://example.test/SUMS"))
+    run.path()
+    warning = next(event for event in run.events if isinstance(event, Warned))
+    assert "the mirror itself vouches for tool" in warning.text
+    assert "https://example.test/SUMS" in warning.remedy
+
+
+@pytest.fixture
+def publisher() -> Iterator[Mirror]:
+    with serving() as running:
+        yield running
+
+
+def test_mirror_is_held_to_the_checksum_of_a_publisher_that_answers(
+    tmp_path: Path, mirror: Mirror, publisher: Mirror
+) -> None:
+    place, forged = f"{publisher.url}/SUMS", b"#!/bin/sh\necho evil v1.2.3\n"
+    publisher.files["/SUMS"] = hashlib.sha256(program()).hexdigest().encode()
+    mirror.files["/example.test/tool"] = forged
+    mirror.files[mirrored(place, mirror.url).removeprefix(mirror.url)] = hashlib.sha256(forged).hexdigest().encode()
+    run = Run(tmp_path, mirror.url, bundle("/tool", program(), checksums=place))
+    assert "not what was published" in run.fails().why
+    mirror.files["/example.test/tool"] = program()
+    assert run.path().is_file()
+
+
 def test_wrong_content_is_refused_and_thrown_away(tmp_path: Path, mirror: Mirror) -> None:
     mirror.files["/example.test/tool"] = b"#!/bin/sh\necho evil v1.2.3\n"
     run = Run(tmp_path, mirror.url, bundle("/tool", program()))
@@ -110,6 +142,28 @@ def test_a_transfer_that_always_breaks_ends(tmp_path: Path, mirror: Mirror) -> N
     mirror.files["/example.test/tool"] = program(LONG)
     mirror.breaks = 99
     assert "cannot be fetched" in Run(tmp_path, mirror.url, bundle("/tool", program(LONG))).fails().why
+
+
+def test_a_transfer_that_stalls_in_the_middle_is_carried_on(
+    tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.5)
+    mirror.files["/example.test/tool"] = program(LONG)
+    mirror.stalls, mirror.break_after = 1, 300_000
+    assert Run(tmp_path, mirror.url, bundle("/tool", program(LONG))).path().stat().st_size == LONG
+    assert mirror.ranges_asked() == ["bytes=300000-"]
+
+
+def test_a_host_that_says_nothing_is_not_asked_again(
+    tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.5)
+    entries = [bundle(f"/{n}", program(), name=f"tool{n}") for n in range(3 * PARALLEL)]
+    mirror.files |= {f"/example.test/{n}": program() for n in range(3 * PARALLEL)}
+    mirror.stalls, ledger = 99, Ledger()
+    Downloads(context(tmp_path), mirror.url, refused=False).fetch(entries, ledger)
+    assert len(mirror.asked) <= PARALLEL
+    assert sum("cannot be reached" in error.why for error in ledger.lost.values()) >= 2 * PARALLEL
 
 
 def leave(cache: Path, name: str, content: bytes) -> Path:

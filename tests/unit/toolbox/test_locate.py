@@ -70,6 +70,14 @@ def test_changed_programs_are_asked_again(place: Path) -> None:
     assert find(place)["one"].version == "1.5.1"
 
 
+def test_a_program_that_did_not_answer_is_asked_again(place: Path) -> None:
+    program(place / "one", "v1.5")
+    program(place / "two", '"$([ -e "$0.awake" ] && echo v1.6.7)"')
+    assert find(place) == {}
+    (place / "two.awake").touch()
+    assert find(place)["two"].version == "1.6.7"
+
+
 def test_damaged_memory_does_no_harm(place: Path) -> None:
     (place / "probes.json").write_text("{")
     program(place / "one", "v1.5")

@@ -58,6 +58,21 @@ def test_mirror_is_used_for_what_it_has_and_nothing_else(machine: Path) -> None:
     assert f'direct {{\n    exclude = ["{AWS}"]' in text
 
 
+def test_mirror_without_the_locked_version_is_not_asked(machine: Path) -> None:
+    (machine / "opt" / "old" / AWS / "4.67.0" / f"linux_{architecture()}").mkdir(parents=True)
+    mirror = unpacked(machine / "opt" / "other")
+    text = providers.cli_config(machine / "work").read_text()
+    assert providers.mirrors() == [mirror]
+    assert "opt/old" not in text
+
+
+def test_archive_of_another_version_does_not_count(machine: Path) -> None:
+    archive = machine / "opt" / "m" / AWS / f"terraform-provider-aws_4.67.0_linux_{architecture()}.zip"
+    archive.parent.mkdir(parents=True)
+    archive.touch()
+    assert "provider_installation" not in providers.cli_config(machine / "work").read_text()
+
+
 def test_two_mirrors_do_not_repeat_each_other(machine: Path) -> None:
     unpacked(machine / "opt" / "a")
     unpacked(unpacked(machine / "opt" / "b"), "registry.terraform.io/hashicorp/tls")

@@ -8,12 +8,13 @@ import pytest
 
 from chaosctl import toolbox
 from chaosctl.toolbox.store import Store
-from chaosctl.toolbox.table import BUNDLES, Bundle
+from chaosctl.toolbox.table import BUNDLES, OLDEST_GO, Bundle
 
 NODE = {"containerd", "containerd-shim-runc-v2", "ctr", "runc", "cni", "haproxy", "nft", "conntrack"}
 CLUSTER = {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"}
 OTHERS = {"terraform", "helm", "kubectl", "metrics-server", "coredns"}
 HERE = Path(toolbox.__file__).parent
+MIRRORS = (HERE.parents[1] / "docs" / "mirrors.md").read_text()
 
 
 def each(bundle: Bundle) -> str:
@@ -41,6 +42,19 @@ def test_every_source_supplies_every_tool(bundle: Bundle) -> None:
 def test_every_download_has_a_checksum_on_both_architectures(bundle: Bundle) -> None:
     assert bundle.download
     assert bundle.download.checksums or set(bundle.download.sha256) == {"amd64", "arm64"}
+
+
+def test_document_names_what_has_no_checksum_here() -> None:
+    (line,) = [line for line in MIRRORS.splitlines() if line.startswith("- For `")]
+    downloads = [bundle for bundle in BUNDLES if bundle.download]
+    unknown = {b.name: {"amd64", "arm64"} - set(b.download.sha256) for b in downloads if b.download}
+    everywhere, on_arm = line.split(", and on arm64 for ")
+    assert set(re.findall(r"`(\S+)`", everywhere)) == {name for name, where in unknown.items() if "amd64" in where}
+    assert set(re.findall(r"`(\S+)`", on_arm)) == {name for name, where in unknown.items() if where == {"arm64"}}
+
+
+def test_document_names_the_oldest_go() -> None:
+    assert f"Go {OLDEST_GO} or newer" in MIRRORS
 
 
 def test_checksums_are_sha256_and_different() -> None:
