@@ -218,7 +218,7 @@ def ask(lab: Lab, granted: Any, service: str, path: str, body: bytes, headers: d
     key = Credentials(granted["AccessKeyId"], granted["SecretAccessKey"], granted["SessionToken"])
     SigV4Auth(key, service, REGION).add_auth(request)
     try:
-        with urllib.request.urlopen(urllib.request.Request(request.url, body, dict(request.headers))) as answer:
+        with urllib.request.urlopen(urllib.request.Request(str(request.url), body, dict(request.headers))) as answer:
             return str(answer.read().decode())
     except urllib.error.HTTPError as error:
         return str(error.read().decode(errors="replace"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,9 +23,10 @@ from chaosctl.lab.aws.world import LOCK
 from tests.contract.aws.conftest import OWN_TRUST, REGION, Lab
 
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
+NONE: Mapping[str, str] = {}
 KEYS = ["plain", "a b+c/ü?x", "tilde~%25&=", "dots/../x", "trailing/"]
 # One service of each protocol, an operation of it, and how AWS calls the two errors there.
-ASKED = [
+ASKED: list[tuple[str, str, Any, str, str]] = [
     ("sts", "get_caller_identity", {}, "SignatureDoesNotMatch", "InvalidClientTokenId"),
     ("ec2", "describe_vpcs", {}, "AuthFailure", "AuthFailure"),
     ("logs", "describe_log_groups", {}, "InvalidSignatureException", "UnrecognizedClientException"),
@@ -129,39 +131,34 @@ def test_a_key_that_was_deactivated_is_refused_and_a_restart_makes_the_operator_
 
 
 def signed(
-    lab: Lab, service: str, method: str, path: str, body: bytes = b"", *, at: datetime | None = None, **headers: str
+    lab: Lab, service: str, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = NONE
 ) -> AWSRequest:
-    """A request of the operator; `headers` with underscores for dashes are signed too."""
-    plain = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = AWSRequest(method, lab.url + path, plain, body)
+    """A request of the operator."""
+    request = AWSRequest(method, lab.url + path, dict(headers), body)
     signer = S3SigV4Auth if service == "s3" else SigV4Auth
-    auth = signer(Credentials(lab.key["AccessKeyId"], lab.key["SecretAccessKey"]), service, REGION)
-    if at is None:
-        auth.add_auth(request)
-        return request
-    request.headers["X-Amz-Date"] = request.context["timestamp"] = at.strftime("%Y%m%dT%H%M%SZ")
-    text = auth.string_to_sign(request, auth.canonical_request(request))
-    auth._inject_signature_to_request(request, auth.signature(text, request))
+    signer(Credentials(lab.key["AccessKeyId"], lab.key["SecretAccessKey"]), service, REGION).add_auth(request)
     return request
 
 
-def send(request: AWSRequest, body: bytes | None = None, **more: str) -> tuple[int, str]:
-    headers = {**dict(request.headers), **{name.replace("_", "-"): value for name, value in more.items()}}
+def send(request: AWSRequest, body: bytes | None = None, headers: Mapping[str, str] = NONE) -> tuple[int, str]:
+    """Status and text of the answer, to the request with another body and further headers than were signed."""
     data = (body or request.data or None) if request.method != "GET" else None
-    asked = urllib.request.Request(request.url, data, headers, method=request.method)
+    sent = {**dict(request.headers), **headers}
     try:
-        with urllib.request.urlopen(asked) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(str(request.url), data, sent, method=request.method)
+        ) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
 
 
-FORM = {"Content_Type": "application/x-www-form-urlencoded"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 WHO = b"Action=GetCallerIdentity&Version=2011-06-15"
 
 
 def test_a_body_that_was_changed_is_refused(lab: Lab) -> None:
-    request = signed(lab, "sts", "POST", "/", WHO, **FORM)
+    request = signed(lab, "sts", "POST", "/", WHO, FORM)
     assert send(request)[0] == 200
     status, text = send(request, WHO + b"&x=1")
     assert (status, "SignatureDoesNotMatch" in text) == (403, True)
@@ -169,7 +166,7 @@ def test_a_body_that_was_changed_is_refused(lab: Lab) -> None:
 
 def test_so_is_one_whose_hash_was_declared(lab: Lab) -> None:
     lab.client("s3").create_bucket(Bucket="one", CreateBucketConfiguration={"LocationConstraint": REGION})
-    request = signed(lab, "s3", "PUT", "/one/key", b"said", Content_Type="text/plain")
+    request = signed(lab, "s3", "PUT", "/one/key", b"said", {"Content-Type": "text/plain"})
     assert send(request)[0] == 200
     status, text = send(request, b"else")
     assert (status, "XAmzContentSHA256Mismatch" in text) == (400, True)
@@ -177,7 +174,7 @@ def test_so_is_one_whose_hash_was_declared(lab: Lab) -> None:
 
 @pytest.mark.parametrize("payload", ["UNSIGNED-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"])
 def test_only_s3_lets_the_body_be_left_out(lab: Lab, payload: str) -> None:
-    request = signed(lab, "sts", "POST", "/", WHO, X_Amz_Content_SHA256=payload, **FORM)
+    request = signed(lab, "sts", "POST", "/", WHO, {**FORM, "X-Amz-Content-SHA256": payload})
     assert send(request)[0] == 403
 
 
@@ -190,35 +187,35 @@ def test_path_query_and_method_are_signed(lab: Lab) -> None:
 
 
 def test_headers_that_decide_must_be_signed(lab: Lab) -> None:
-    target = {"Content_Type": "application/x-amz-json-1.1"}
-    request = signed(lab, "logs", "POST", "/", b"{}", **target)
-    status, text = send(request, X_Amz_Target="Logs_20140328.DescribeLogGroups")
+    request = signed(lab, "logs", "POST", "/", b"{}", {"Content-Type": "application/x-amz-json-1.1"})
+    status, text = send(request, headers={"X-Amz-Target": "Logs_20140328.DescribeLogGroups"})
     assert (status, "x-amz-target are not signed" in text) == (400, True)
 
 
 def test_repeated_parameters_and_odd_spaces(lab: Lab) -> None:
     path = "/clusters?include=b&include=a&include=a%20b&maxResults=5&empty"
-    assert send(signed(lab, "eks", "GET", path, X_Amz_Meta_Note="  two   spaces "))[0] == 200
+    assert send(signed(lab, "eks", "GET", path, headers={"X-Amz-Meta-Note": "  two   spaces "}))[0] == 200
 
 
 @pytest.mark.parametrize("minutes", [-20, 20])
-def test_what_was_signed_at_another_time_is_refused(lab: Lab, minutes: int) -> None:
+def test_what_was_signed_at_another_time_is_refused(lab: Lab, minutes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     at = datetime.now(UTC) + timedelta(minutes=minutes)
-    status, text = send(signed(lab, "sts", "POST", "/", WHO, at=at, **FORM))
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: at)
+    status, text = send(signed(lab, "sts", "POST", "/", WHO, FORM))
     assert (status, "Signature expired" in text) == (403, True)
-    assert "RequestTimeTooSkewed" in send(signed(lab, "s3", "GET", "/", at=at))[1]
+    assert "RequestTimeTooSkewed" in send(signed(lab, "s3", "GET", "/"))[1]
 
 
 def test_a_region_that_moto_would_take_for_a_key_is_refused(lab: Lab) -> None:
-    request = AWSRequest("POST", lab.url + "/", {"Content-Type": FORM["Content_Type"]}, WHO)
+    request = AWSRequest("POST", lab.url + "/", FORM, WHO)
     key = Credentials(lab.key["AccessKeyId"], lab.key["SecretAccessKey"])
     SigV4Auth(key, "sts", "AKIA0123456789ABCDEF").add_auth(request)
     assert send(request)[0] == 403
 
 
 def test_nobody_acts_in_another_account(lab: Lab) -> None:
-    request = signed(lab, "sts", "POST", "/", WHO, **FORM)
-    assert "<Account>123456789012</Account>" in send(request, X_Moto_Account_Id="210987654321")[1]
+    request = signed(lab, "sts", "POST", "/", WHO, FORM)
+    assert "<Account>123456789012</Account>" in send(request, headers={"X-Moto-Account-Id": "210987654321"})[1]
 
 
 # --- S3
@@ -270,12 +267,12 @@ def test_a_body_that_is_signed_in_pieces(lab: Lab, bucket: str) -> None:
     """As the Go SDK sends one that it cannot read twice: the first signature is checked, not those of the pieces."""
     body = b"7;chunk-signature=" + b"0" * 64 + b"\r\ncontent\r\n0;chunk-signature=" + b"0" * 64 + b"\r\n\r\n"
     headers = {
-        "Content_Encoding": "aws-chunked",
-        "X_Amz_Decoded_Content_Length": "7",
-        "X_Amz_Content_SHA256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
-        "Content_Type": "binary/octet-stream",
+        "Content-Encoding": "aws-chunked",
+        "X-Amz-Decoded-Content-Length": "7",
+        "X-Amz-Content-SHA256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+        "Content-Type": "binary/octet-stream",
     }
-    request = AWSRequest("PUT", f"{lab.url}/odd/pieces", {n.replace("_", "-"): v for n, v in headers.items()}, body)
+    request = AWSRequest("PUT", f"{lab.url}/odd/pieces", headers, body)
     SigV4AuthForS3(Credentials(lab.key["AccessKeyId"], lab.key["SecretAccessKey"]), "s3", REGION).add_auth(request)
     assert send(request)[0] == 200
     assert lab.client("s3").get_object(Bucket=bucket, Key="pieces")["Body"].read() == b"content"
@@ -320,7 +317,7 @@ def test_what_moto_has_for_its_tests_is_not_there(lab: Lab, path: str) -> None:
 @pytest.mark.parametrize("header", [{"Origin": "http://127.0.0.1"}, {"Host": "evil.example"}, {"Host": "10.0.0.1"}])
 @pytest.mark.parametrize("path", ["/", "/chaosctl/health", "/v1/credentials"])
 def test_web_pages_reach_nothing(lab: Lab, path: str, header: dict[str, str]) -> None:
-    assert send(AWSRequest("GET", lab.url + path, {}), **header)[0] == 403
+    assert send(AWSRequest("GET", lab.url + path, {}), headers=header)[0] == 403
 
 
 def test_a_path_that_only_decodes_to_one_of_the_labs_own_is_none(lab: Lab) -> None:

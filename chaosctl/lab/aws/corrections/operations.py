@@ -19,4 +19,4 @@ def apply() -> None:
         target = self.headers.get("X-Amz-Target")
         return str(target.rpartition(".")[2]) if target else by_parameter(self)
 
-    BaseResponse._get_action = by_target  # type: ignore[method-assign]
+    BaseResponse._get_action = by_target
