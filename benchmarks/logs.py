@@ -63,13 +63,14 @@ def main() -> None:
 
 def serve(root: Path, port: int) -> None:
     """The lab's AWS with its saved state, until it is killed."""
-    from chaosctl.lab.aws import corrections, server, state
+    from chaosctl.lab.aws import corrections, operator_account, server, state
     from chaosctl.lab.aws.world import Changes
     from chaosctl.lab.layout import Layout
 
     corrections.apply()
     layout, changes = Layout(root), Changes()
     state.load(layout.aws / "state")
+    operator_account.ensure(layout.aws / "operator.json")
     saver = state.Saver(layout.aws / "state")
     changes.listen(saver.changed)
     saver.start()
@@ -77,22 +78,22 @@ def serve(root: Path, port: int) -> None:
 
 
 def ship(root: Path, port: int) -> None:
-    """The shipper for one node, with credentials that nobody looks at, until it is killed."""
+    """The shipper for one node, with the operator's key, until it is killed."""
     import httpx
     from botocore.credentials import Credentials
 
     from chaosctl.lab.shipper.cloudwatch import CloudWatchLogs
     from chaosctl.lab.shipper.shipper import Shipper
 
-    class Anybody:
+    class Operator:
         def current(self) -> Credentials:
-            return Credentials("test", "test")
+            return Credentials(*operator(root))
 
         def forget(self) -> None:
             """There are no others."""
 
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as http:
-        service = CloudWatchLogs(http, REGION, Anybody())  # type: ignore[arg-type]
+        service = CloudWatchLogs(http, REGION, Operator())  # type: ignore[arg-type]
         known = {"pod_ip": "10.0.1.9", "container_image": "backend:latest", "container_hash": f"sha256:{'0' * 64}"}
         Shipper(CLUSTER, lambda: {node(root): HOST}, service, lambda _: known).run(threading.Event())
 
@@ -206,8 +207,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     with _directory(options.keep) as root:
         port = _free_port()
         service = Kept("--serve", str(root), "--port", str(port), log=root / "service.log")
-        aws = _aws(port)
         _until(lambda: _answers(port), "the service answers")
+        aws = _aws(root, port)
         aws.call("logs", "create_log_group", logGroupName=GROUP)
         time.sleep(2.5)  # until the group is in the saved state, as it long is when containers log
         shipper = Kept("--ship", str(root), "--port", str(port), log=root / "shipper.log")
@@ -276,11 +277,18 @@ def _sent(root: Path) -> int:
     return 0
 
 
-def _aws(port: int) -> Any:
+def _aws(root: Path, port: int) -> Any:
     from chaosctl.adapters.aws import Aws
 
-    env = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    key, secret = operator(root)
+    env = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
     return Aws(env, REGION)
+
+
+def operator(root: Path) -> tuple[str, str]:
+    """The key of the operator, and its secret; the service has written them before it answers."""
+    key = json.loads((root / "aws" / "operator.json").read_text())
+    return key["AccessKeyId"], key["SecretAccessKey"]
 
 
 def _answers(port: int) -> bool:

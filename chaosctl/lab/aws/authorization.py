@@ -1,124 +1,202 @@
-"""Who may do what, for the services whose point is that not everybody may: moto itself lets anybody do anything.
+"""Who may do what, by IAM's identity-based policies: moto itself lets anybody do anything.
 
-Of IAM's language this knows Effect, Action, Resource and their wildcards; a statement with anything else never allows,
-and denies as if its condition held.
+Of a statement this knows Effect, (Not)Action, (Not)Resource with wildcards, and conditions on what `operations` knows.
+What it cannot tell (the resource of most requests, tags in conditions) counts as met: the statement allows, or denies,
+by its action alone. For Secrets Manager, where the resource is known, such a statement denies but does not allow.
 """
 
 from __future__ import annotations
 
-import hmac
+import functools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from wsgiref.types import WSGIEnvironment
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, create_access_key
-from moto.secretsmanager.models import secretsmanager_backends
+from moto.iam.models import iam_backends
 
-from .signatures import Refused, key_of
+from .operations import Asked, asked, named
+from .refusals import Refusal, Why
+from .signatures import Identity
+from .signed_requests import Caller
+from .world import LOCK
 
-GUARDED = {"secretsmanager"}
-AUTHORIZATION = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/,]+)/\d{8}/(?P<region>[^/,]+)/(?P<service>[^/,]+)/aws4_request, *"
-    r"SignedHeaders=(?P<headers>[^,]+), *Signature=(?P<signature>[0-9a-f]{64})"
-)
+Document = Mapping[str, Any]
+FREE = {"sts:GetCallerIdentity", "sts:GetSessionToken"}  # AWS asks nobody for a right to these
+PARTIAL = r"\$\{[^}]+\}"  # a variable in a resource
 
 
-class Denied(Exception):
-    """The request is refused with this error code of AWS; the text says why."""
-
-    def __init__(self, code: str, why: str) -> None:
-        super().__init__(why)
-        self.code = code
-
-
-def check(environ: WSGIEnvironment, body: bytes) -> None:
-    """Raises Denied when a guarded service is asked by somebody unknown, or for something that they may not do."""
-    service, _, operation = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
-    if service not in GUARDED:
+def check(environ: WSGIEnvironment, body: bytes, caller: Caller) -> None:
+    """Raises Refusal when the policies of whoever signed do not allow what the request asks for."""
+    with LOCK:
+        documents = list(_policies(caller.identity))
+    assuming = caller.service == "sts" and "AssumeRole" in named(environ, body)
+    if unrestricted(documents) and not assuming:
         return
-    signed = AUTHORIZATION.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
-    if signed is None:
-        raise Denied("MissingAuthenticationTokenException", "the request is not signed")
-    token = environ.get("HTTP_X_AMZ_SECURITY_TOKEN")
-    try:
-        key = key_of(signed["key"])
-    except Refused as why:
-        raise Denied("UnrecognizedClientException", str(why)) from why
-    if key.session_token != token:
-        raise Denied("UnrecognizedClientException", "the security token is not that of the session")
-    if not hmac.compare_digest(
-        _signature(environ, body, signed, Credentials(signed["key"], key.secret, token)), signed["signature"]
-    ):
-        raise Denied("InvalidSignatureException", "the signature is wrong")
-    account = key.identity.account
-    resource = _secret(account, signed["region"], json.loads(body or b"{}"))
-    if not permitted(_policies(account, signed["key"], token), f"{service}:{operation}", resource):
-        raise Denied(
-            "AccessDeniedException",
-            f"User: {key.identity.arn} is not authorized to perform: {service}:{operation} on resource: {resource} "
-            "because no identity-based policy allows the action",
-        )
+    wanted = asked(environ, body, caller)
+    if assuming and not _trusted(caller.identity, wanted):
+        raise Refusal(Why.NOT_PERMITTED, _denial(caller.identity, "sts:AssumeRole", wanted, ()))
+    for action in wanted.actions:
+        if action not in FREE and not permitted(documents, action, wanted):
+            raise Refusal(Why.NOT_PERMITTED, _denial(caller.identity, action, wanted, documents))
 
 
-def permitted(documents: Iterator[Mapping[str, Any]], action: str, resource: str) -> bool:
+def unrestricted(documents: Sequence[Document]) -> bool:
+    """Whether these are an administrator's policies: the operation need not be known then."""
+    statements = [statement for document in documents for statement in _listed(document["Statement"])]
+    return all(one["Effect"] == "Allow" for one in statements) and any(map(_allows_everything, statements))
+
+
+def _allows_everything(statement: Mapping[str, Any]) -> bool:
+    plain = statement.keys() <= {"Sid", "Effect", "Action", "Resource"}
+    return plain and all("*" in _listed(statement.get(part)) for part in ("Action", "Resource"))
+
+
+def permitted(documents: Sequence[Document], action: str, wanted: Asked) -> bool:
     """What policies together say: a denial wins over any permission."""
-    effects = {
+    return _effects(documents, action, wanted) == {"Allow"}
+
+
+def _effects(documents: Sequence[Document], action: str, wanted: Asked) -> set[str]:
+    return {
         statement["Effect"]
         for document in documents
         for statement in _listed(document["Statement"])
-        if _concerns(statement, action, resource)
+        if _applies(statement, action, wanted)
+    }
+
+
+def _denial(identity: Identity, action: str, wanted: Asked, documents: Sequence[Document]) -> str:
+    on = f" on resource: {wanted.resource}" if wanted.resource else ""
+    denied = "Deny" in _effects(documents, action, wanted)
+    reason = (
+        "with an explicit deny in an identity-based policy"
+        if denied
+        else f"because no identity-based policy allows the {action} action"
+    )
+    return f"User: {identity.arn} is not authorized to perform: {action}{on} {reason}"
+
+
+# --- one statement
+
+
+def _applies(statement: Mapping[str, Any], action: str, wanted: Asked) -> bool:
+    if not _concerns_action(statement, action):
+        return False
+    met = {_concerns_resource(statement, wanted.resource), _holds(statement.get("Condition") or {}, wanted.known)}
+    if False in met:
+        return False
+    return None not in met or statement["Effect"] == "Deny" or not wanted.exact
+
+
+def _concerns_action(statement: Mapping[str, Any], action: str) -> bool:
+    patterns = _listed(statement.get("NotAction", statement.get("Action", ())))
+    found = any(_matches(pattern.lower(), action.lower()) for pattern in patterns)
+    return found is not ("NotAction" in statement)
+
+
+def _concerns_resource(statement: Mapping[str, Any], resource: str | None) -> bool | None:
+    """None when it cannot be told."""
+    negated = "NotResource" in statement
+    patterns = _listed(statement.get("NotResource", statement.get("Resource", "*")))
+    if "*" in patterns:
+        return not negated
+    if resource is None or any(re.search(PARTIAL, pattern) for pattern in patterns):
+        return None
+    return any(_matches(pattern, resource) for pattern in patterns) is not negated
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return _compiled(pattern).fullmatch(text) is not None
+
+
+@functools.lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    regex = "".join({"*": ".*", "?": "."}.get(character) or re.escape(character) for character in pattern)
+    return re.compile(regex, re.DOTALL)
+
+
+# --- conditions
+
+
+def _holds(conditions: Mapping[str, Mapping[str, Any]], known: Mapping[str, str]) -> bool | None:
+    """Whether all conditions are met; None when that depends on what is not known here."""
+    results = {
+        _compared(operator, known.get(key.lower()), [str(value) for value in _listed(values)])
+        for operator, pairs in conditions.items()
+        for key, values in pairs.items()
+    }
+    return False if False in results else None if None in results else True
+
+
+def _compared(operator: str, value: str | None, patterns: Sequence[str]) -> bool | None:
+    operator = operator.removesuffix("IfExists")
+    plain = operator.replace("Not", "", 1)
+    compare = COMPARISONS.get(plain)
+    if value is None or compare is None or any(re.search(PARTIAL, pattern) for pattern in patterns):
+        return None
+    return any(compare(value, pattern) for pattern in patterns) is (plain == operator)
+
+
+COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
+    "StringEquals": lambda value, pattern: value == pattern,
+    "StringEqualsIgnoreCase": lambda value, pattern: value.lower() == pattern.lower(),
+    "StringLike": lambda value, pattern: _matches(pattern, value),
+    "ArnEquals": lambda value, pattern: _matches(pattern, value),
+    "ArnLike": lambda value, pattern: _matches(pattern, value),
+    "Bool": lambda value, pattern: value.lower() == pattern.lower(),
+    "Null": lambda value, pattern: pattern.lower() == "false",
+}
+
+
+# --- roles that are assumed
+
+
+def _trusted(identity: Identity, wanted: Asked) -> bool:
+    """Whether the role's own policy lets this principal of its account assume it."""
+    with LOCK:
+        roles = iam_backends[identity.account]["aws"].roles.values()
+        policy = next((str(role.assume_role_policy_document) for role in roles if role.arn == wanted.resource), "{}")
+    names = {"*", identity.arn, identity.principal, identity.account, f"arn:aws:iam::{identity.account}:root"}
+    effects = {
+        statement["Effect"]
+        for statement in _listed(_document(policy).get("Statement", ()))
+        if names & _principals(statement)
+        and _concerns_action(statement, "sts:AssumeRole")
+        and _holds(statement.get("Condition") or {}, wanted.known) is not False
     }
     return effects == {"Allow"}
 
 
-def _concerns(statement: Mapping[str, Any], action: str, resource: str) -> bool:
-    if statement["Effect"] == "Allow" and not {"Effect", "Action", "Resource", "Sid"} >= statement.keys():
-        return False
-    actions, resources = _listed(statement.get("Action", "*")), _listed(statement.get("Resource", "*"))
-    return any(_matches(one, action) for one in actions) and any(_matches(one, resource) for one in resources)
+def _principals(statement: Mapping[str, Any]) -> set[str]:
+    said = statement.get("Principal", ())
+    return set(_listed(said.get("AWS", ()) if isinstance(said, Mapping) else said))
 
 
-def _matches(pattern: str, text: str) -> bool:
-    regex = "".join({"*": ".*", "?": "."}.get(character) or re.escape(character) for character in pattern)
-    return re.fullmatch(regex, text, re.DOTALL) is not None
+# --- whose policies
+
+
+def _policies(identity: Identity) -> Iterator[Document]:
+    """Those of a user and its groups, or of the role of a session; none when that is gone meanwhile."""
+    backend = iam_backends[identity.account]["aws"]
+    for owner in (*backend.users.values(), *backend.roles.values()):
+        if owner.arn == identity.principal:
+            groups = [group for group in backend.groups.values() if owner in group.users]
+            for one in (owner, *groups):
+                yield from map(_document, one.policies.values())
+                yield from (_document(_default(policy)) for policy in one.managed_policies.values())
+
+
+def _default(policy: Any) -> str:
+    return next(str(version.document) for version in policy.versions if version.is_default)
+
+
+@functools.lru_cache(maxsize=1024)
+def _document(text: str) -> Document:
+    document: Document = json.loads(text)
+    return document
 
 
 def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _policies(account: str, access_key: str, token: str | None) -> Iterator[Mapping[str, Any]]:
-    try:
-        found = create_access_key(account, "aws", access_key, {"X-Amz-Security-Token": token} if token else {})
-    except CreateAccessKeyFailure as error:
-        raise Denied("UnrecognizedClientException", error.reason) from error
-    for policy in found.collect_policies():
-        yield IAMPolicy(policy)._policy_json
-
-
-def _secret(account: str, region: str, asked: Mapping[str, Any]) -> str:
-    """ARN of the secret that a request is about, or * for one about all."""
-    name = asked.get("SecretId")
-    if not name:
-        return "*"
-    secrets = secretsmanager_backends[account][region].secrets
-    found = next((secret for secret in secrets.values() if name in (secret.arn, secret.name)), None)
-    return str(found.arn) if found else f"arn:aws:secretsmanager:{region}:{account}:secret:{name}"
-
-
-def _signature(environ: WSGIEnvironment, body: bytes, signed: re.Match[str], credentials: Credentials) -> str:
-    headers = {name: _header(environ, name) for name in signed["headers"].split(";")}
-    request = AWSRequest(environ["REQUEST_METHOD"], f"http://{headers['host']}{environ['PATH_INFO']}", headers, body)
-    request.context["timestamp"] = headers["x-amz-date"]
-    auth = SigV4Auth(credentials, signed["service"], signed["region"])
-    return str(auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request))
-
-
-def _header(environ: WSGIEnvironment, name: str) -> str:
-    variable = name.upper().replace("-", "_")
-    return str(environ.get(f"HTTP_{variable}") or environ.get(variable, ""))
+    return list(value) if isinstance(value, list | tuple) else [value]

@@ -15,13 +15,19 @@ ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 
 def ensure(file: Path) -> dict[str, str]:
-    """Create the user and its access key when they are not there, and write them to `file` (0600)."""
+    """Create the user, its rights and its access key when they are not there, and write the key to `file` (0600).
+
+    Nobody else could give them back to an operator who has shut himself out.
+    """
     backend = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
     if USER not in {user.name for user in backend.users.values()}:
         backend.create_user(DEFAULT_ACCOUNT_ID, USER)
-        backend.attach_user_policy(ADMINISTRATOR, USER)
     user = backend.get_user(USER)
-    key = user.access_keys[0] if user.access_keys else backend.create_access_key(USER)
+    if ADMINISTRATOR not in user.managed_policies:
+        backend.attach_user_policy(ADMINISTRATOR, USER)
+    keys = user.access_keys or [backend.create_access_key(USER)]
+    key = next((key for key in keys if key.status == "Active"), keys[0])
+    key.status = "Active"
     written = {"AccessKeyId": key.access_key_id, "SecretAccessKey": key.secret_access_key, "Arn": user.arn}
     _write(file, written)
     return written

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import json
 import logging
 import re
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from moto.backends import get_backend
@@ -19,18 +21,22 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from chaosctl.lab.layout import Layout
 
-from . import authentication, authorization, pod_identity
+from . import authentication, authorization, operations, pod_identity, refusals, signed_requests
 from .logs.service import Logs
 from .patience import Patience
 from .repeats import Answer, Repeats
 from .signatures import Refused, identify
+from .signed_requests import raw_path
 from .world import LOCK, Changes
 
 log = logging.getLogger(__name__)
 
 CLUSTER_PATH = re.compile(r"/chaosctl/clusters/(?P<name>[^/]+)/(?P<what>authenticate|mutate-pods)")
-READ_ONLY = re.compile(r"(Describe|List|Get|Head|Lookup|BatchGet|Search|Filter|Scan|Query|Simulate)[A-Z]?")
+READ_ONLY = re.compile(r"(Describe|List|Get|Head|Lookup|BatchGet|Search|Filter|Scan|Query|Simulate)(?=[A-Z]|$)")
 GLOBAL_DEFAULT_REGION = "us-east-1"
+# moto's own paths: the first wipes everything, the others hand out credentials that nobody has.
+MOTOS_OWN = ("/moto-api", "/latest/meta-data/", "/latest/api/", "/favicon.ico")
+FEDERATED = {"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"}
 
 Body = Iterable[bytes]
 
@@ -74,7 +80,7 @@ def _create_app(service: Any) -> Any:
 
 
 class Front:
-    """The WSGI application: the lab's own paths, presigned identities, and moto for the rest."""
+    """The WSGI application: the lab's own paths, presigned identities, and moto for those who signed, and may."""
 
     def __init__(self, layout: Layout, changes: Changes) -> None:
         self._layout = layout
@@ -93,19 +99,16 @@ class Front:
         """Answer one request."""
         body = _read(environ)
         path = environ.get("PATH_INFO", "")
-        own = self._own_answer(environ, path, body)
-        if own is None:
-            target, signed = environ.get("HTTP_X_AMZ_TARGET", ""), environ.get("HTTP_AUTHORIZATION", "")
-            own = self.logs.answer(target, signed, body)
+        own = _not_for_us(environ) or self._own_answer(environ, body)
         if own is not None:
             return _respond(start_response, *own)
-        try:
-            with LOCK:
-                authorization.check(environ, body)
-        except authorization.Denied as why:
-            status, headers, content = _refusal(environ, why.code, str(why))
+        if (refused := _refused(environ, body)) is not None:
+            status, headers, content = refused
             start_response(status, headers)
             return [content]
+        own = self.logs.answer(environ.get("HTTP_X_AMZ_TARGET", ""), environ.get("HTTP_AUTHORIZATION", ""), body)
+        if own is not None:
+            return _respond(start_response, *own)
         self._patience.hold(environ["REQUEST_METHOD"], path)
         changing = not reads_only(environ, body)
         with LOCK:
@@ -122,7 +125,8 @@ class Front:
 
     # --- the lab's own paths
 
-    def _own_answer(self, environ: WSGIEnvironment, path: str, body: bytes) -> tuple[int, Any] | None:
+    def _own_answer(self, environ: WSGIEnvironment, body: bytes) -> tuple[int, Any] | None:
+        path = raw_path(environ)  # the gateway, which keeps pods away from these, compares what was sent
         if path == "/chaosctl/health":
             return 200, {"status": "ok", "lab": str(self._layout.root)}
         if path == "/v1/credentials":
@@ -159,16 +163,16 @@ class Front:
         try:
             content = b"".join(self._moto(environ, remember))
         except NotImplementedError as error:
-            return _refusal(environ, "UnknownOperationException", f"the lab's AWS lacks this: {error}")
+            return refusals.error(environ, "UnknownOperationException", f"the lab's AWS lacks this: {error}")
         except UnknownService as error:
-            return _refusal(environ, "UnknownOperationException", f"the lab's AWS has no {error}")
+            return refusals.error(environ, "UnknownOperationException", f"the lab's AWS has no {error}")
         except Exception as error:
             # As a 500 it would be retried for minutes, and end the same.
             log.exception("%s %s", environ["REQUEST_METHOD"], environ.get("PATH_INFO"))
-            return _refusal(environ, "LabDefect", f"{type(error).__name__}: {error}")
+            return refusals.error(environ, "LabDefect", f"{type(error).__name__}: {error}")
         status, headers = head[0]
         if _is_web_page(content):
-            return _refusal(environ, "UnknownOperationException", "the lab's AWS lacks this operation")
+            return refusals.error(environ, "UnknownOperationException", "the lab's AWS lacks this operation")
         return status, headers, content
 
 
@@ -202,20 +206,51 @@ def _is_web_page(content: bytes) -> bool:
     return content[:15].lower() == b"<!doctype html>"
 
 
-def _refusal(environ: WSGIEnvironment, code: str, message: str) -> Answer:
-    form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
-    if form and not environ.get("HTTP_X_AMZ_TARGET"):
-        text = (
-            f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{_escaped(message)}</Message>"
-            "</Error><RequestId>chaosctl</RequestId></ErrorResponse>"
-        )
-        return "400 Bad Request", [("Content-Type", "text/xml")], text.encode()
-    headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", code)]
-    return "400 Bad Request", headers, json.dumps({"__type": code, "message": message}).encode()
+def _not_for_us(environ: WSGIEnvironment) -> tuple[int, Any] | None:
+    """The answer to browsers, also to those that were told a false address for a name, and for moto's own paths."""
+    if environ.get("HTTP_ORIGIN"):
+        return 403, {"message": "the lab's AWS is not for web pages"}
+    host = environ.get("HTTP_HOST", "")
+    if not is_own_host(host):
+        return 403, {"message": f"{host} is neither an address of this machine nor a name of AWS"}
+    if environ.get("PATH_INFO", "").startswith(MOTOS_OWN):
+        return 404, {"message": f"there is no {environ['PATH_INFO']}"}
+    return None
 
 
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def is_own_host(host: str) -> bool:
+    """Whether a Host header may lead here: no name that somebody could let point to this machine."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        name = host.rsplit(":", 1)[0]
+        return name == "localhost" or re.fullmatch(r"([a-z0-9-]+\.)+amazonaws\.com", name.lower()) is not None
+    return address.is_loopback or address.is_link_local
+
+
+def _is_federated(environ: WSGIEnvironment, body: bytes) -> bool:
+    """AssumeRoleWithWebIdentity and the like, which need no signature, and for which moto gives anybody any role."""
+    signed = environ.get("HTTP_AUTHORIZATION") or "X-Amz-Signature=" in environ.get("QUERY_STRING", "")
+    to_sts = "/sts/aws4_request" in environ.get("HTTP_AUTHORIZATION", "")
+    return bool((to_sts or not signed) and FEDERATED & operations.named(environ, body))
+
+
+def _refused(environ: WSGIEnvironment, body: bytes) -> Answer | None:
+    """The answer to whoever did not sign, or may not; None for the others."""
+    if _is_federated(environ, body):
+        why = "the lab's AWS has no identity provider whose tokens it could verify"
+        return refusals.error(environ, "InvalidIdentityToken", why)
+    try:
+        caller = signed_requests.verify(environ, body)
+        authorization.check(environ, body, caller)
+    except refusals.Refusal as refusal:
+        log.info("refused: %s", refusal)
+        return refusals.of(environ, refusal)
+    # These would let moto act in another account or region than it was signed for.
+    environ.pop("HTTP_X_MOTO_ACCOUNT_ID", None)
+    environ["HTTP_USER_AGENT"] = re.sub(r"\bregion/\S+", "", environ.get("HTTP_USER_AGENT", ""))
+    return None
 
 
 def _webhook(cluster: str, what: str, body: bytes) -> tuple[int, Any]:
@@ -232,7 +267,8 @@ def _webhook(cluster: str, what: str, body: bytes) -> tuple[int, Any]:
 def _is_presigned_identity(environ: WSGIEnvironment) -> bool:
     # moto takes it for S3, and answers 200 to anybody.
     query = parse_qs(environ.get("QUERY_STRING", ""))
-    return environ["REQUEST_METHOD"] == "GET" and query.get("Action") == ["GetCallerIdentity"]
+    asked = query.get("Action") == ["GetCallerIdentity"] and "X-Amz-Signature" in query
+    return environ["REQUEST_METHOD"] == "GET" and asked
 
 
 def _caller_identity(environ: WSGIEnvironment) -> tuple[int, Any]:
@@ -249,10 +285,9 @@ def _caller_identity(environ: WSGIEnvironment) -> tuple[int, Any]:
 
 
 def _respond(start_response: StartResponse, status: int, content: Any) -> Body:
-    reasons = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found"}
     body = json.dumps(content).encode()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    start_response(f"{status} {reasons[status]}", headers)
+    start_response(f"{status} {HTTPStatus(status).phrase}", headers)
     return [body]
 
 

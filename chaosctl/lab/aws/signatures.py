@@ -1,6 +1,7 @@
-"""Who signed a presigned GetCallerIdentity: what an EKS token is.
+"""Who has which key, and who signed a presigned GetCallerIdentity: what an EKS token is.
 
 moto checks no signature at all, so a naive webhook would let anybody in. Only the URL is looked at; nothing is sent.
+What is signed otherwise is looked at in signed_requests.py.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ PARAMETERS = {
 
 class Refused(Exception):
     """The signature proves nothing; the text says why."""
+
+
+class Expired(Refused):
+    """It is that of a session which is over."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,7 @@ def _session_key(access_key: str) -> Key | None:
         if session is None:
             continue
         if session.expiration.replace(tzinfo=UTC) < datetime.now(UTC):
-            raise Refused("its session has expired")
+            raise Expired("its session has expired")
         identity = Identity(session.arn, session.role_arn, session.user_id, account, access_key, session.session_name)
         return Key(session.secret_access_key, session.session_token, identity)
     return None

@@ -43,7 +43,9 @@ def agent_role(lab: Lab, make_cluster: MakeCluster) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     file.write_bytes(KEY.public_key().public_bytes(serialization.Encoding.PEM, form))
-    role = lab.client("iam").create_role(RoleName="agent", AssumeRolePolicyDocument=json.dumps(ROLE_TRUST))
+    iam = lab.client("iam")
+    role = iam.create_role(RoleName="agent", AssumeRolePolicyDocument=json.dumps(ROLE_TRUST))
+    iam.attach_role_policy(RoleName="agent", PolicyArn="arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy")
     association = {"serviceAccount": SERVICE_ACCOUNT, "roleArn": role["Role"]["Arn"]}
     lab.client("eks").create_addon(
         clusterName="demo", addonName="amazon-cloudwatch-observability", podIdentityAssociations=[association]

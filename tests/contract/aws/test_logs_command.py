@@ -20,9 +20,9 @@ NOW = int(time.time() * 1000)
 SHOP = Wanted("shop")
 
 
-def aws(url: str) -> Aws:
-    env = {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    return Aws(env, REGION)
+def aws(url: str, key: dict[str, str]) -> Aws:
+    keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    return Aws({"AWS_ENDPOINT_URL": url, **keys}, REGION)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def cloudwatch(lab: Lab) -> CloudWatch:
     client = lab.client("logs")
     client.create_log_group(logGroupName=GROUP)
     client.create_log_stream(logGroupName=GROUP, logStreamName=STREAM)
-    return CloudWatch(aws(lab.url), "demo")
+    return CloudWatch(aws(lab.url, lab.key), "demo")
 
 
 def put(lab: Lab, *lines: tuple[str, str], at: int = NOW, namespace: str = "shop", first: int = 0) -> None:
@@ -82,9 +82,9 @@ def test_what_comes_later_is_followed(lab: Lab, cloudwatch: CloudWatch, monkeypa
 
 def test_a_group_exists_or_not(lab: Lab, cloudwatch: CloudWatch) -> None:
     assert cloudwatch.exists()
-    assert not CloudWatch(aws(lab.url), "dem").exists()
+    assert not CloudWatch(aws(lab.url, lab.key), "dem").exists()
 
 
 def test_nobody_answers() -> None:
     with pytest.raises(Unreachable):
-        CloudWatch(aws("http://127.0.0.1:9"), "demo").exists()
+        CloudWatch(aws("http://127.0.0.1:9", {"AccessKeyId": "none", "SecretAccessKey": "none"}), "demo").exists()

@@ -16,7 +16,7 @@ import pytest
 from chaosctl import __main__ as program
 from chaosctl import config
 from chaosctl.stages import controller
-from tests.contract.aws.conftest import ROLE_TRUST, Lab
+from tests.contract.aws.conftest import OWN_TRUST, Lab
 from tests.contract.mirrors import chart_repository
 from tests.unit.cli.json_schema import mistakes
 
@@ -93,7 +93,7 @@ def test_environments_have_clusters_of_their_own(run: Run, lab: Lab, make_cluste
 def test_a_profile_in_the_settings_goes_before_keys_in_the_environment(
     run: Run, user: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab.operator("iam").create_role(RoleName="deployer", AssumeRolePolicyDocument=json.dumps(ROLE_TRUST))
+    lab.operator("iam").create_role(RoleName="deployer", AssumeRolePolicyDocument=json.dumps(OWN_TRUST))
     keys = f"aws_access_key_id = {lab.key['AccessKeyId']}\naws_secret_access_key = {lab.key['SecretAccessKey']}\n"
     (user / "aws-credentials").write_text(f"[me]\n{keys}")
     (user / "aws-config").write_text(

@@ -14,7 +14,7 @@ import pytest
 from botocore.signers import RequestSigner
 
 from chaosctl.lab.aws import signatures
-from tests.contract.aws.conftest import REGION, Lab, MakeCluster
+from tests.contract.aws.conftest import OWN_TRUST, REGION, Lab, MakeCluster
 
 OPERATOR = "arn:aws:iam::123456789012:user/chaosctl-operator"
 POLICIES = "arn:aws:eks::aws:cluster-access-policy/"
@@ -87,7 +87,8 @@ def test_policies_become_groups(lab: Lab, cluster: Any) -> None:
 
 
 def role_session(lab: Lab, name: str = "admin", path: str = "/team/") -> dict[str, str]:
-    role = lab.client("iam").create_role(RoleName=name, Path=path, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    policy = json.dumps(OWN_TRUST)
+    role = lab.client("iam").create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=policy)["Role"]["Arn"]
     session: dict[str, str] = lab.client("sts").assume_role(RoleArn=role, RoleSessionName="alice")["Credentials"]
     return session
 

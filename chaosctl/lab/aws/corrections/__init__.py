@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
-from . import acm, autoscaling, budgets, cloudwatch, dependencies, ec2, eks, elbv2, iam, network_interfaces, s3, ssm
+from . import (
+    acm,
+    autoscaling,
+    budgets,
+    cloudwatch,
+    dependencies,
+    ec2,
+    eks,
+    elbv2,
+    iam,
+    network_interfaces,
+    operations,
+    s3,
+    ssm,
+)
 
-ALL = (acm, eks, ec2, network_interfaces, dependencies, autoscaling, iam, s3, ssm, cloudwatch, budgets, elbv2)
+ALL = (
+    acm,
+    eks,
+    ec2,
+    network_interfaces,
+    dependencies,
+    autoscaling,
+    iam,
+    operations,
+    s3,
+    ssm,
+    cloudwatch,
+    budgets,
+    elbv2,
+)
 
 
 def apply() -> None:
