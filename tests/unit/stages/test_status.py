@@ -211,6 +211,32 @@ def test_a_new_alarm_that_has_seen_nothing_yet_is_no_trouble(page: Page, minutes
     assert page(World(alarms=[alarm])).troubles == (["the alarm few-targets fires"] if troubled else [])
 
 
+@pytest.mark.parametrize(
+    ("period", "made", "since", "troubled"),
+    [
+        (60, timedelta(minutes=2), timedelta(minutes=2), False),  # just made
+        (60, timedelta(minutes=6), timedelta(minutes=6), True),  # never had any
+        (60, timedelta(hours=9), timedelta(minutes=1), True),  # had them, and they stopped
+        (86400, timedelta(hours=13), timedelta(hours=13), False),  # ACM tells twice a day
+        (86400, timedelta(hours=25), timedelta(hours=25), True),
+    ],
+)
+def test_an_alarm_without_data_is_trouble_once_it_should_have_some(
+    page: Page, period: int, made: timedelta, since: timedelta, troubled: bool
+) -> None:
+    now = datetime.now(UTC)
+    alarm = Alarm("c/crash-loop", "INSUFFICIENT_DATA", "none", now - since, changed=now - made, period=period)
+    seen = page(World(alarms=[alarm, OK_ALARM]))
+    assert seen.troubles == (["no data, so that nobody watches: crash-loop"] if troubled else [])
+    assert text(seen).startswith("TROUBLE" if troubled else "OK")
+
+
+def test_without_alarms_the_first_line_says_so(page: Page) -> None:
+    seen = page(World(alarms=[]))
+    assert text(seen).splitlines()[0] == "TROUBLE: alarms is missing: nobody is told"
+    assert "Alarms: none defined" in text(seen)
+
+
 def test_nobody_waits_for_what_hangs() -> None:
     over = threading.Event()
     outcomes = ask({"hangs": over.wait, "answers": lambda: 1}, deadline=0.2)
