@@ -142,6 +142,12 @@ def test_it_is_all_in_the_json(page: Page) -> None:
     assert (data["result"]["last_chaos"]["verdict"], data["result"]["healthy"]) == ("PASS", True)
 
 
+def test_the_last_chaos_is_told_or_that_none_was_run_here(page: Page) -> None:
+    run = Run("20261123-1", "2026-11-23 18:00:00 UTC", "pod-kill", "SLO BREACHED", Path("journal.jsonl"))
+    assert "Last chaos: SLO BREACHED, pod-kill, 2026-11-23 18:00:00 UTC (20261123-1)" in text(page(World()), run)
+    assert "Last chaos: none on this machine" in text(page(World()))
+
+
 @pytest.mark.parametrize(
     ("world", "said"),
     [
