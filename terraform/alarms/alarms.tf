@@ -5,6 +5,15 @@ locals {
   targets  = { LoadBalancer = var.load_balancer, TargetGroup = var.target_group }
   workload = { ClusterName = var.cluster_name, Namespace = var.namespace, PodName = var.workload }
   cluster  = { ClusterName = var.cluster_name }
+
+  # RequestCount leaves out what found no target, which the load balancer answers with 503.
+  error_percent = "100 * (FILL(target, 0) + FILL(balancer, 0)) / (FILL(requests, 0) + FILL(untargeted, 0))"
+  error_metrics = {
+    requests   = "RequestCount"
+    target     = "HTTPCode_Target_5XX_Count"
+    balancer   = "HTTPCode_ELB_5XX_Count"
+    untargeted = "HTTPCode_ELB_503_Count"
+  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "errors" {
@@ -17,21 +26,15 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
   datapoints_to_alarm = 2
   treat_missing_data  = "notBreaching" # nobody asks, so nobody gets an error
 
-  # RequestCount leaves out what found no target, which the load balancer answers with 503.
   metric_query {
     id          = "percent"
     label       = "5xx, per cent of requests"
-    expression  = "100 * (FILL(target, 0) + FILL(balancer, 0)) / (FILL(requests, 0) + FILL(untargeted, 0))"
+    expression  = local.error_percent
     return_data = true
   }
 
   dynamic "metric_query" {
-    for_each = {
-      requests   = "RequestCount"
-      target     = "HTTPCode_Target_5XX_Count"
-      balancer   = "HTTPCode_ELB_5XX_Count"
-      untargeted = "HTTPCode_ELB_503_Count"
-    }
+    for_each = local.error_metrics
 
     content {
       id = metric_query.key

@@ -17,13 +17,23 @@ locals {
   of_workload = ["PodName", var.workload, "Namespace", var.namespace, "ClusterName", var.cluster_name]
   of_cluster  = ["ClusterName", var.cluster_name]
 
-  # Title, statistic, and metrics with their dimensions and how they are shown; in rows of three.
+  # Title, statistic, and metrics with their dimensions and how they are shown; in rows of three. `math` is of metrics
+  # by their id.
   graphs = [
     {
       title = "Requests a minute"
       stat  = "Sum"
       metrics = [
         ["AWS/ApplicationELB", "RequestCount", local.of_balancer, {}],
+      ]
+    },
+    {
+      title = "Errors (5xx), per cent of requests"
+      stat  = "Sum"
+      math  = [[{ expression = local.error_percent, label = "5xx", id = "percent", region = var.region }]]
+      metrics = [
+        for id, name in local.error_metrics :
+        ["AWS/ApplicationELB", name, local.of_balancer, { id = id, visible = false }]
       ]
     },
     {
@@ -133,7 +143,10 @@ resource "aws_cloudwatch_dashboard" "main" {
             stat    = graph.stat
             period  = 60
             view    = "timeSeries"
-            metrics = [for metric in graph.metrics : concat(slice(metric, 0, 2), metric[2], [metric[3]])]
+            metrics = concat(
+              try(graph.math, []),
+              [for metric in graph.metrics : concat(slice(metric, 0, 2), metric[2], [metric[3]])]
+            )
           }
         }
       ]
