@@ -12,7 +12,7 @@ BALANCERS = 1  # one Ingress
 DISK_GIB = 30  # default of node_disk_gib, which no setting changes
 FREE_OUT_GB = 100  # a month and account, out to the internet
 # What Terraform makes besides, whatever the settings are; of alarms the metrics. A contract test counts it.
-ALWAYS = {"aws_eks_cluster": 1, "aws_kms_key": 3, "aws_cloudwatch_dashboard": 1, "aws_cloudwatch_metric_alarm": 11}
+ALWAYS = {"aws_eks_cluster": 1, "aws_kms_key": 3, "aws_cloudwatch_dashboard": 1, "aws_cloudwatch_metric_alarm": 13}
 
 
 @dataclass(frozen=True)

@@ -192,6 +192,49 @@ resource "aws_cloudwatch_metric_alarm" "few_nodes" {
   insufficient_data_actions = [var.topic_arn]
 }
 
+resource "aws_cloudwatch_metric_alarm" "node_not_ready" {
+  alarm_name        = "${var.cluster_name}/node-not-ready"
+  alarm_description = "A node was not ready, its kubelet was silent, or it was short of memory, disk or processes, for three minutes."
+
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  evaluation_periods  = 3 # a node that is being replaced is not ready for a minute or two
+  datapoints_to_alarm = 3
+  treat_missing_data  = "missing"
+
+  # Whether a node is ready tells its own agent: 0 for a kubelet that reports so. A machine that is silent as a whole
+  # tells nothing; one agent for all counts it as failed, since nobody knows then how its memory and disks are.
+  metric_query {
+    id          = "unwell"
+    label       = "nodes that failed, and one if any is not ready"
+    expression  = "failed + (1 - FILL(ready, 1))"
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = {
+      failed = { name = "cluster_failed_node_count", stat = "Maximum" }
+      ready  = { name = "node_status_condition_ready", stat = "Minimum" }
+    }
+
+    content {
+      id = metric_query.key
+
+      metric {
+        namespace   = "ContainerInsights"
+        metric_name = metric_query.value.name
+        dimensions  = local.cluster
+        stat        = metric_query.value.stat
+        period      = 60
+      }
+    }
+  }
+
+  alarm_actions             = [var.topic_arn]
+  ok_actions                = [var.topic_arn]
+  insufficient_data_actions = [var.topic_arn]
+}
+
 resource "aws_cloudwatch_metric_alarm" "certificate" {
   count = var.certificate_arn == null ? 0 : 1
 

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from chaosctl.chaos.events import Ended
 from chaosctl.report.journal import NAME
 from chaosctl.report.runs import latest
 from tests.unit.chaos.story import killed
 from tests.unit.report.conftest import Tell
-
-OUTAGE = {(20.0, 22.0): ("both", "status", 503)}
 
 Ran = Callable[..., None]
 
 
 @pytest.fixture
 def ran(told: Tell) -> Ran:
-    """A run with this name, good unless users saw an outage."""
+    """A run with this name and verdict, as the last line of its journal has it."""
 
-    def run(name: str, *, outage: bool = False) -> None:
-        told(killed().told(OUTAGE) if outage else None, name)
+    def run(name: str, verdict: str = "PASS") -> None:
+        *events, ended = killed().told()
+        assert isinstance(ended, Ended)
+        told([*events, replace(ended, verdict=verdict)], name)
 
     return run
 
@@ -38,13 +40,13 @@ def test_none(tmp_path: Path) -> None:
 
 
 def test_a_single_run_is_told_as_it_is(ran: Ran, tmp_path: Path) -> None:
-    ran("20261123-120000", outage=True)
+    ran("20261123-120000", "SLO BREACHED")
     ran("20261123-130000")
     assert verdict(tmp_path) == ("20261123-130000", "PASS")
 
 
 def test_a_scenario_is_as_good_as_its_worst_step(ran: Ran, tmp_path: Path) -> None:
-    ran("20261123-120000/01-pod-kill", outage=True)
+    ran("20261123-120000/01-pod-kill", "SLO BREACHED")
     ran("20261123-120000/02-pod-kill")
     assert verdict(tmp_path) == ("20261123-120000", "SLO BREACHED")
     found = latest(tmp_path)
@@ -52,7 +54,7 @@ def test_a_scenario_is_as_good_as_its_worst_step(ran: Ran, tmp_path: Path) -> No
 
 
 def test_a_good_scenario_passes_whatever_was_before_it(ran: Ran, tmp_path: Path) -> None:
-    ran("20261122-120000", outage=True)
+    ran("20261122-120000", "SLO BREACHED")
     for step in ("01-pod-kill", "02-scale"):
         ran(f"20261123-120000/{step}")
     found = latest(tmp_path)
@@ -60,7 +62,7 @@ def test_a_good_scenario_passes_whatever_was_before_it(ran: Ran, tmp_path: Path)
 
 
 def test_a_step_that_was_cut_short_leaves_no_verdict(ran: Ran, tmp_path: Path) -> None:
-    ran("20261123-120000/01-pod-kill", outage=True)
+    ran("20261123-120000/01-pod-kill", "SLO BREACHED")
     ran("20261123-120000/02-pod-kill")
     journal = tmp_path / "20261123-120000" / "02-pod-kill" / NAME
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
