@@ -244,7 +244,7 @@ resource "aws_cloudwatch_metric_alarm" "certificate" {
   namespace           = "AWS/CertificateManager"
   metric_name         = "DaysToExpiry"
   dimensions          = { CertificateArn = var.certificate_arn }
-  statistic           = "Minimum"
+  statistic           = "Maximum" # a new certificate under the same ARN counts at once, not a day later
   period              = 86400
   comparison_operator = "LessThanThreshold"
   threshold           = var.certificate_days

@@ -84,9 +84,10 @@ run "the_certificate_is_watched" {
   assert {
     condition = (
       aws_cloudwatch_metric_alarm.certificate[0].threshold == 30 &&
-      aws_cloudwatch_metric_alarm.certificate[0].period == 86400
+      aws_cloudwatch_metric_alarm.certificate[0].period == 86400 &&
+      aws_cloudwatch_metric_alarm.certificate[0].statistic == "Maximum"
     )
-    error_message = "30 days before the end, looked at once a day."
+    error_message = "30 days before the end, by what was told within a day; of two the newer certificate's."
   }
 }
 
