@@ -131,9 +131,12 @@ def test_few_values_say_nothing_about_a_percentile(lab: Lab, pass_minute: Callab
 def test_an_alarm_that_is_put_again_keeps_its_state_and_history(lab: Lab, pass_minute: Callable[..., str]) -> None:
     put(lab, EvaluationPeriods=1, DatapointsToAlarm=1)
     assert pass_minute(HTTPCode_Target_5XX_Count=[9]) == "ALARM"
-    put(lab, EvaluationPeriods=1, DatapointsToAlarm=1, Threshold=6.0)
     cloudwatch = lab.client("cloudwatch")
-    assert cloudwatch.describe_alarms()["MetricAlarms"][0]["StateValue"] == "ALARM"
+    before = cloudwatch.describe_alarms()["MetricAlarms"][0]
+    put(lab, EvaluationPeriods=1, DatapointsToAlarm=1, Threshold=6.0)
+    after = cloudwatch.describe_alarms()["MetricAlarms"][0]
+    assert (after["StateValue"], after["Threshold"]) == ("ALARM", 6.0)
+    assert after["StateTransitionedTimestamp"] == before["StateTransitionedTimestamp"]
     assert pass_minute(HTTPCode_Target_5XX_Count=[0]) == "OK"
     history = cloudwatch.describe_alarm_history(AlarmName="errors")["AlarmHistoryItems"]
     assert [item["HistorySummary"] for item in history] == [
