@@ -63,7 +63,12 @@ def test_what_targets_answer_counts_for_the_load_balancer_and_the_target_group()
 
 
 def test_what_the_load_balancer_answers_itself_is_no_answer_of_a_target() -> None:
-    lines = ("aa tg-bb <NOSRV> 503 -1 SC", "aa tg-bb s1 502 -1 SC", "aa tg-bb s1 504 -1 sH", "aa port-80 <NOSRV> 404 -1 PR")
+    lines = (
+        "aa tg-bb <NOSRV> 503 -1 SC",
+        "aa tg-bb s1 502 -1 SC",
+        "aa tg-bb s1 504 -1 sH",
+        "aa port-80 <NOSRV> 404 -1 PR",
+    )
     metrics = published(*lines)
     assert values(metrics) == {
         ("RequestCount", 1): 2,  # only where a target was chosen
