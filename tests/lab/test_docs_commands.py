@@ -1,8 +1,8 @@
 """The commands that documents show are run on a lab, in their order: blocks that begin with ```console lab.
 
-A line `$ command` may end with a comment, also with `# exit status N`. Of what is shown below it every line must be in what
-the command really prints, in that order. Figures, times and the generated parts of names differ from run to run: each
-stands for any other of its kind, `...` for anything.
+A line `$ command` may end with a comment, also with `# exit status N`. Of what is shown below it every line must be in
+what the command really prints, in that order. Figures, times and the generated parts of names differ from run to run:
+each stands for any other of its kind, `...` for anything.
 """
 
 from __future__ import annotations
