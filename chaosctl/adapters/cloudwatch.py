@@ -24,6 +24,7 @@ class Alarm:
     description: str = ""
     arn: str = ""
     changed: datetime | None = None  # when somebody made it, or changed what it watches
+    period: int = 60  # seconds; the longest of an expression
 
     @property
     def settling(self) -> bool:
@@ -31,10 +32,23 @@ class Alarm:
 
         Where missing data counts as breaching, a new alarm goes off at once.
         """
+        return self._as_it_began(SETTLING)
+
+    @property
+    def blind(self) -> bool:
+        """Whether it has nothing to judge, although what it watches must have been published by now.
+
+        What is published once a day may take a day to come. After that, no data mean that nobody looks.
+        """
+        first = max(SETTLING, timedelta(seconds=self.period))
+        return self.state == "INSUFFICIENT_DATA" and not self._as_it_began(first)
+
+    def _as_it_began(self, first: timedelta) -> bool:
+        """Whether its state is one of its `first` time, which is not over."""
         since = self.since or self.changed
-        if since is None or self.changed is None or datetime.now(UTC) - self.changed > SETTLING:
+        if since is None or self.changed is None or datetime.now(UTC) - self.changed > first:
             return False
-        return since - self.changed < SETTLING
+        return since - self.changed < first
 
     @property
     def short(self) -> str:
@@ -68,7 +82,13 @@ def _alarm(item: Mapping[str, Any]) -> Alarm:
         description=item.get("AlarmDescription", ""),
         arn=item.get("AlarmArn", ""),
         changed=item.get("AlarmConfigurationUpdatedTimestamp"),
+        period=_period(item),
     )
+
+
+def _period(item: Mapping[str, Any]) -> int:
+    of_metrics = [query["MetricStat"]["Period"] for query in item.get("Metrics", ()) if "MetricStat" in query]
+    return int(max(of_metrics, default=item.get("Period") or 60))
 
 
 def values(

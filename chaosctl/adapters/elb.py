@@ -57,6 +57,7 @@ class TargetGroup:
     healthy: int
     unhealthy: int
     deregistration_delay: float | None
+    arn: str = ""
 
 
 def all_load_balancers(aws: Aws) -> list[LoadBalancer]:
@@ -155,6 +156,7 @@ def groups_behind(aws: Aws, load_balancer: LoadBalancer) -> list[TargetGroup]:
             healthy=group["HealthyThresholdCount"],
             unhealthy=group["UnhealthyThresholdCount"],
             deregistration_delay=_deregistration_delay(aws, group["TargetGroupArn"]),
+            arn=group["TargetGroupArn"],
         )
         for group in aws.pages("elbv2", "describe_target_groups", "TargetGroups", LoadBalancerArn=load_balancer.arn)
     ]

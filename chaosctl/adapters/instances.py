@@ -1,7 +1,8 @@
-"""EC2 instances, as far as their life is concerned."""
+"""EC2 instances, as far as their life is concerned, and how target groups are checked: what chaos does to AWS."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaosctl.adapters.aws import Aws, AwsRefused
@@ -20,7 +21,7 @@ class NodeGroup:
 
 
 class Instances:
-    """The instances of one account and region."""
+    """The instances of one account and region, and its target groups."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -56,3 +57,22 @@ class Instances:
     def terminate(self, instance: str) -> None:
         """Terminate it; returns when that was acknowledged."""
         self._aws.call("ec2", "terminate_instances", InstanceIds=[instance])
+
+    def check_path(self, group: str) -> str:
+        """Where a load balancer checks the targets of a group (ARN); empty when there is none, or no path."""
+        try:
+            answer = self._aws.call("elbv2", "describe_target_groups", TargetGroupArns=[group])
+        except AwsRefused as error:
+            if error.not_found:
+                return ""
+            raise
+        return str(answer["TargetGroups"][0].get("HealthCheckPath", ""))
+
+    def check_at(self, group: str, path: str) -> None:
+        """Have them checked at another path; returns when that was acknowledged."""
+        self._aws.call("elbv2", "modify_target_group", TargetGroupArn=group, HealthCheckPath=path)
+
+    def health(self, group: str) -> Sequence[str]:
+        """The state of each target of a group."""
+        answer = self._aws.call("elbv2", "describe_target_health", TargetGroupArn=group)
+        return [described["TargetHealth"]["State"] for described in answer["TargetHealthDescriptions"]]

@@ -149,7 +149,7 @@ class Cluster(Protocol):
 
 
 class Cloud(Protocol):
-    """The instances behind the nodes. Errors are ChaosctlErrors."""
+    """The instances behind the nodes, and the target groups before the pods (by ARN). Errors are ChaosctlErrors."""
 
     def group_of(self, instance: str) -> NodeGroup | None:
         """The managed node group of an instance; None when it is in none."""
@@ -162,6 +162,15 @@ class Cloud(Protocol):
 
     def terminate(self, instance: str) -> None:
         """Terminate it; returns when that was acknowledged."""
+
+    def check_path(self, group: str) -> str:
+        """Where the load balancer checks the targets; empty when there is no such group, or its checks have no path."""
+
+    def check_at(self, group: str, path: str) -> None:
+        """Have them checked at another path; returns when that was acknowledged."""
+
+    def health(self, group: str) -> Sequence[str]:
+        """The state of each target: healthy, unhealthy, initial ..."""
 
 
 class KubeCluster:

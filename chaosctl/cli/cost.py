@@ -16,8 +16,8 @@ from chaosctl.ui.render import Report, Table
 
 USED = Usage()
 NOT_COUNTED = (
-    "Not counted: Container Insights (billed by observation; container_insights = false in Terraform turns it off), "
-    "requests to KMS and S3 (cents), taxes, support, discounts."
+    "Estimated: what Container Insights observes, from the number of nodes and pods (--observations says it better, 0 "
+    "that it is off). Not counted: requests to KMS and S3 (cents), taxes, support, discounts."
 )
 
 
@@ -27,13 +27,16 @@ def cost(
     logs_gb: Annotated[float, typer.Option("--logs-gb", min=0, help="Logs written in a month.")] = USED.logs_gb,
     nat_gb: Annotated[float, typer.Option("--nat-gb", min=0, help="Sent by nodes to the internet.")] = USED.nat_gb,
     users_gb: Annotated[float, typer.Option("--users-gb", min=0, help="Answers to users.")] = USED.users_gb,
+    observations: Annotated[
+        float | None, typer.Option("--observations", min=0, help="Millions by Container Insights; else estimated.")
+    ] = None,
 ) -> Report:
     """What a deployment costs a month on AWS: small and highly available, by component, and what the money buys.
 
     Asks nobody: prices are from the table that ships with chaosctl, or from the file that the setting `prices` names.
     """
     prices = costs.load(session.settings.prices)
-    usage = Usage(logs_gb, nat_gb, users_gb)
+    usage = Usage(logs_gb, nat_gb, users_gb, observations=observations)
     bills = [priced(setup, usage, prices) for setup in setups(session.settings.infra)]
     return report(bills, usage, prices)
 

@@ -59,7 +59,7 @@ def _page(session: Session, *, drift: bool) -> Report:
     with session.lock() if drift else nullcontext():
         differences = _differences(existing) if drift else None
         seen = look(existing)
-    return _report(existing, seen, journals.newest(journals.directory_of(existing.workdir)), differences)
+    return _report(existing, seen, journals.latest(journals.directory_of(existing.workdir)), differences)
 
 
 def _differences(context: Context) -> list[Difference]:
@@ -95,7 +95,7 @@ def _blocks(seen: Status, run: Run | None, *, free: bool) -> list[str | Table]:
     about = f"Target {seen.target}, environment {seen.environment}, region {seen.region}, chaosctl {seen.chaosctl}"
     blocks: list[str | Table] = [_verdict(seen), about + _address(seen)]
     blocks += [table for table in _tables(seen) if table.rows]
-    remarks = [_upgrade(seen), _alarms(seen), _certificates(seen), _chaos(run), _spent(seen, free=free)]
+    remarks = [_upgrade(seen), _alarms(seen), _certificates(seen), _chaos(seen, run), _spent(seen, free=free)]
     blocks.append("\n".join(filter(None, remarks)))
     if seen.problems:
         blocks.append("Could not be asked:\n" + "\n".join(f"  {p}" for p in seen.problems))
@@ -171,8 +171,11 @@ def _certificates(seen: Status) -> str:
     return "Certificate: " + ("; ".join(lines) or "none, plain HTTP")
 
 
-def _chaos(run: Run | None) -> str:
-    return f"Last chaos: {run.verdict or 'cut short'}, {run.fault}, {run.began} ({run.name})" if run else ""
+def _chaos(seen: Status, run: Run | None) -> str:
+    """Journals are where chaos ran; what a colleague's machine did is not known here."""
+    if run is None:
+        return "Last chaos: none on this machine" if seen.deployed else ""
+    return f"Last chaos: {run.verdict or 'cut short'}, {run.fault}, {run.began} ({run.name})"
 
 
 def _spent(seen: Status, *, free: bool) -> str:

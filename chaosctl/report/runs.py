@@ -16,6 +16,7 @@ from chaosctl.chaos.experiment import FaultPlan
 from chaosctl.chaos.record import Record
 from chaosctl.chaos.result import Result, conclude
 from chaosctl.chaos.timeline import Timeline
+from chaosctl.chaos.verdict import Verdict
 from chaosctl.errors import ChaosctlError, UsageProblem
 from chaosctl.report.journal import NAME
 from chaosctl.report.summary import decode, started
@@ -60,6 +61,24 @@ def runs(directory: Path) -> list[Run]:
 def newest(directory: Path) -> Run | None:
     """The last one that was begun; only its journal is read."""
     return next(_runs(directory), None)
+
+
+def latest(directory: Path) -> Run | None:
+    """The last one that was begun; a scenario as a whole, which is as good as its worst step.
+
+    A step that was refused has no journal, and one that was cut short no verdict: so has the scenario then.
+    """
+    last = newest(directory)
+    if last is None or last.journal.parent.parent == directory:
+        return last
+    from chaosctl.chaos.campaign import WORSE  # with all faults
+
+    known, whole = [verdict.value for verdict in WORSE], last.journal.parent.parent
+    steps = [run for path in sorted(whole.glob(f"*/{NAME}")) if (run := _run(path, directory)) is not None]
+    bad = max(steps, key=lambda run: known.index(run.verdict) if run.verdict else len(known))
+    told = f", the worst is {bad.journal.parent.name} ({bad.fault})" if bad.verdict != Verdict.PASS.value else ""
+    many = f"{len(steps)} step{'s' if len(steps) > 1 else ''}"
+    return Run(whole.name, steps[0].began, f"scenario, {many}{told}", bad.verdict, bad.journal)
 
 
 def _runs(directory: Path) -> Iterator[Run]:

@@ -12,17 +12,25 @@ BALANCERS = 1  # one Ingress
 DISK_GIB = 30  # default of node_disk_gib, which no setting changes
 FREE_OUT_GB = 100  # a month and account, out to the internet
 # What Terraform makes besides, whatever the settings are; of alarms the metrics. A contract test counts it.
-ALWAYS = {"aws_eks_cluster": 1, "aws_kms_key": 3, "aws_cloudwatch_dashboard": 1, "aws_cloudwatch_metric_alarm": 11}
+ALWAYS = {"aws_eks_cluster": 1, "aws_kms_key": 3, "aws_cloudwatch_dashboard": 1, "aws_cloudwatch_metric_alarm": 13}
+# What Container Insights observes each minute, counted in AWS's list of its metrics for EKS (enhanced observability).
+OBSERVED = {"cluster": 50, "node": 24, "pod": 36, "container": 8}
+APP_PODS, SYSTEM_PODS = 3, 7  # two each of CoreDNS, metrics-server and the ALB controller; the add-on's own controller
+PODS_OF_NODE = 5  # VPC CNI (of two containers), kube-proxy, Pod Identity, CloudWatch agent, Fluent Bit
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What is used in a month, which no plan tells: GB, and the load balancer's capacity units on average."""
+    """What is used in a month, which no plan tells: GB, and the load balancer's capacity units on average.
+
+    `observations` are millions of Container Insights'; None: estimated from nodes and pods.
+    """
 
     logs_gb: float = 10
     nat_gb: float = 10
     users_gb: float = 10
     capacity_units: float = 1
+    observations: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,10 +97,22 @@ def _used(infra: InfraSettings, usage: Usage, prices: Prices) -> Iterator[Item]:
     yield Item("GB of logs kept", usage.logs_gb, price["logs_stored"])
     yield Item("GB through NAT", usage.nat_gb, price["nat_processed"])
     yield Item("GB of it between zones", round(crossing, 1), price["between_zones"])
+    observed = _observations(infra, prices) if usage.observations is None else usage.observations
+    how = " (estimate)" if usage.observations is None else ""
+    yield Item(f"million observations{how}", round(observed, 1), price["observations"])
     yield Item(
         "load balancer capacity unit", usage.capacity_units, price["capacity_unit_hour"] * prices.hours_per_month
     )
     yield Item("GB to users, beyond the free", max(0, usage.users_gb - FREE_OUT_GB), price["out_to_users"])
+
+
+def _observations(infra: InfraSettings, prices: Prices) -> float:
+    """Millions a month, with the app at its smallest: each kind of thing has so many metrics a minute."""
+    nodes = infra.node_desired_size
+    pods = APP_PODS + SYSTEM_PODS + PODS_OF_NODE * nodes
+    counts = {"cluster": 1, "node": nodes, "pod": pods, "container": pods + nodes}
+    a_minute = sum(OBSERVED[kind] * count for kind, count in counts.items())
+    return a_minute * 60 * prices.hours_per_month / 1e6
 
 
 @dataclass(frozen=True)

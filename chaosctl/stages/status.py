@@ -134,11 +134,14 @@ class Status:
         bad = [t for t in self.targets if t.state not in {"healthy", *GOING}]
         found = [f"GET {self.answer.path}: {self.answer.problem}"] if self.answer and self.answer.problem else []
         found += [f"the alarm {a.short} fires" for a in self.alarms if a.state == "ALARM" and not a.settling]
+        blind = ", ".join(a.short for a in self.alarms if a.blind)
+        found += [f"no data, so that nobody watches: {blind}"] if blind else []
         found += [f"{len(bad)} of {len(self.targets)} targets not healthy"] if bad else []
         found += [f"{w.name}: {w.lacks}" for w in self.workloads if w.lacks]
         found += [f"the node {n.name} is not ready" for n in self.nodes if not n.ready]
         found += filter(None, map(certificate.trouble, self.certificates))
-        found += [f"{name} is {state}" for name, state, _ in self.stages if state == "missing" and name != "kubeconfig"]
+        missing = [(name, seen) for name, state, seen in self.stages if state == "missing" and name != "kubeconfig"]
+        found += [f"{name} is missing: {seen}" for name, seen in missing]
         return found
 
     @property

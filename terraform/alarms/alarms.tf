@@ -5,6 +5,15 @@ locals {
   targets  = { LoadBalancer = var.load_balancer, TargetGroup = var.target_group }
   workload = { ClusterName = var.cluster_name, Namespace = var.namespace, PodName = var.workload }
   cluster  = { ClusterName = var.cluster_name }
+
+  # RequestCount leaves out what found no target, which the load balancer answers with 503.
+  error_percent = "100 * (FILL(target, 0) + FILL(balancer, 0)) / (FILL(requests, 0) + FILL(untargeted, 0))"
+  error_metrics = {
+    requests   = "RequestCount"
+    target     = "HTTPCode_Target_5XX_Count"
+    balancer   = "HTTPCode_ELB_5XX_Count"
+    untargeted = "HTTPCode_ELB_503_Count"
+  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "errors" {
@@ -17,21 +26,15 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
   datapoints_to_alarm = 2
   treat_missing_data  = "notBreaching" # nobody asks, so nobody gets an error
 
-  # RequestCount leaves out what found no target, which the load balancer answers with 503.
   metric_query {
     id          = "percent"
     label       = "5xx, per cent of requests"
-    expression  = "100 * (FILL(target, 0) + FILL(balancer, 0)) / (FILL(requests, 0) + FILL(untargeted, 0))"
+    expression  = local.error_percent
     return_data = true
   }
 
   dynamic "metric_query" {
-    for_each = {
-      requests   = "RequestCount"
-      target     = "HTTPCode_Target_5XX_Count"
-      balancer   = "HTTPCode_ELB_5XX_Count"
-      untargeted = "HTTPCode_ELB_503_Count"
-    }
+    for_each = local.error_metrics
 
     content {
       id = metric_query.key
@@ -189,6 +192,49 @@ resource "aws_cloudwatch_metric_alarm" "few_nodes" {
   insufficient_data_actions = [var.topic_arn]
 }
 
+resource "aws_cloudwatch_metric_alarm" "node_not_ready" {
+  alarm_name        = "${var.cluster_name}/node-not-ready"
+  alarm_description = "A node was not ready, its kubelet was silent, or it was short of memory, disk or processes, for three minutes."
+
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  evaluation_periods  = 3 # a node that is being replaced is not ready for a minute or two
+  datapoints_to_alarm = 3
+  treat_missing_data  = "missing"
+
+  # Whether a node is ready tells its own agent: 0 for a kubelet that reports so. A machine that is silent as a whole
+  # tells nothing; one agent for all counts it as failed, since nobody knows then how its memory and disks are.
+  metric_query {
+    id          = "unwell"
+    label       = "nodes that failed, and one if any is not ready"
+    expression  = "failed + (1 - FILL(ready, 1))"
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = {
+      failed = { name = "cluster_failed_node_count", stat = "Maximum" }
+      ready  = { name = "node_status_condition_ready", stat = "Minimum" }
+    }
+
+    content {
+      id = metric_query.key
+
+      metric {
+        namespace   = "ContainerInsights"
+        metric_name = metric_query.value.name
+        dimensions  = local.cluster
+        stat        = metric_query.value.stat
+        period      = 60
+      }
+    }
+  }
+
+  alarm_actions             = [var.topic_arn]
+  ok_actions                = [var.topic_arn]
+  insufficient_data_actions = [var.topic_arn]
+}
+
 resource "aws_cloudwatch_metric_alarm" "certificate" {
   count = var.certificate_arn == null ? 0 : 1
 
@@ -198,7 +244,7 @@ resource "aws_cloudwatch_metric_alarm" "certificate" {
   namespace           = "AWS/CertificateManager"
   metric_name         = "DaysToExpiry"
   dimensions          = { CertificateArn = var.certificate_arn }
-  statistic           = "Minimum"
+  statistic           = "Maximum" # a new certificate under the same ARN counts at once, not a day later
   period              = 86400
   comparison_operator = "LessThanThreshold"
   threshold           = var.certificate_days

@@ -1,29 +1,42 @@
 locals {
-  alarm_arns = concat(
-    [
-      aws_cloudwatch_metric_alarm.errors.arn,
-      aws_cloudwatch_metric_alarm.latency.arn,
-      aws_cloudwatch_metric_alarm.unhealthy_targets.arn,
-      aws_cloudwatch_metric_alarm.few_targets.arn,
-      aws_cloudwatch_metric_alarm.crash_loop.arn,
-      aws_cloudwatch_metric_alarm.unready_pods.arn,
-      aws_cloudwatch_metric_alarm.few_nodes.arn,
-    ],
-    aws_cloudwatch_metric_alarm.certificate[*].arn
+  # All of them, by the ends of their names.
+  alarms = merge(
+    {
+      "5xx"               = aws_cloudwatch_metric_alarm.errors
+      "latency"           = aws_cloudwatch_metric_alarm.latency
+      "unhealthy-targets" = aws_cloudwatch_metric_alarm.unhealthy_targets
+      "few-targets"       = aws_cloudwatch_metric_alarm.few_targets
+      "crash-loop"        = aws_cloudwatch_metric_alarm.crash_loop
+      "unready-pods"      = aws_cloudwatch_metric_alarm.unready_pods
+      "few-nodes"         = aws_cloudwatch_metric_alarm.few_nodes
+      "node-not-ready"    = aws_cloudwatch_metric_alarm.node_not_ready
+    },
+    { for alarm in aws_cloudwatch_metric_alarm.certificate : "certificate" => alarm }
   )
+  alarm_arns = [for alarm in local.alarms : alarm.arn]
 
   of_balancer = ["LoadBalancer", var.load_balancer]
   of_targets  = ["TargetGroup", var.target_group, "LoadBalancer", var.load_balancer]
   of_workload = ["PodName", var.workload, "Namespace", var.namespace, "ClusterName", var.cluster_name]
   of_cluster  = ["ClusterName", var.cluster_name]
 
-  # Title, statistic, and metrics with their dimensions and how they are shown; in rows of three.
+  # Title, statistic, and metrics with their dimensions and how they are shown; in rows of three. `math` is of metrics
+  # by their id.
   graphs = [
     {
       title = "Requests a minute"
       stat  = "Sum"
       metrics = [
         ["AWS/ApplicationELB", "RequestCount", local.of_balancer, {}],
+      ]
+    },
+    {
+      title = "Errors (5xx), per cent of requests"
+      stat  = "Sum"
+      math  = [[{ expression = local.error_percent, label = "5xx", id = "percent", region = var.region }]]
+      metrics = [
+        for id, name in local.error_metrics :
+        ["AWS/ApplicationELB", name, local.of_balancer, { id = id, visible = false }]
       ]
     },
     {
@@ -128,12 +141,15 @@ resource "aws_cloudwatch_dashboard" "main" {
           width  = 8
           height = 6
           properties = {
-            title   = graph.title
-            region  = var.region
-            stat    = graph.stat
-            period  = 60
-            view    = "timeSeries"
-            metrics = [for metric in graph.metrics : concat(slice(metric, 0, 2), metric[2], [metric[3]])]
+            title  = graph.title
+            region = var.region
+            stat   = graph.stat
+            period = 60
+            view   = "timeSeries"
+            metrics = concat(
+              try(graph.math, []),
+              [for metric in graph.metrics : concat(slice(metric, 0, 2), metric[2], [metric[3]])]
+            )
           }
         }
       ]

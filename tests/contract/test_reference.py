@@ -91,6 +91,38 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
         assert not anchor or anchor in headings(file.read_text()), target
 
 
+def entries() -> dict[str, str]:
+    """What the runbook says, by heading; without the first, which is about all of them."""
+    _, *parts = re.split(r"^## ", (ROOT / "docs" / "runbook.md").read_text(), flags=re.MULTILINE)
+    told = {heading: text for heading, _, text in (part.partition("\n") for part in parts)}
+    assert told.pop("Begin here")
+    return told
+
+
+@pytest.mark.parametrize("heading", entries())
+def test_an_entry_of_the_runbook_says_what_is_seen_what_to_run_and_what_that_prints(heading: str) -> None:
+    said = re.findall(r"^\*\*(Seen|Run|Prints|Do)\*\*", entries()[heading], re.MULTILINE)
+    assert said == ["Seen", "Run", "Prints", "Do"]
+    prints = entries()[heading].partition("**Prints**")[2].partition("**Do**")[0]
+    assert "```" in prints or "the page of [" in prints
+
+
+def test_every_line_of_the_runbook_that_uses_kubectl_or_helm_names_the_context() -> None:
+    text = "".join(entries().values())
+    spans = [" ".join(m.group(1).split()) for m in SPAN.finditer(BLOCK.sub("", text))]
+    lines = [*spans, *(line for block in BLOCK.findall(text) for line in block.splitlines())]
+    used = [line for line in lines if re.search(r"\b(kubectl|helm) ", line)]
+    assert len(used) > 10
+    context = r"kubectl --context chaotic-backend-cluster|helm --kube-context chaotic-backend-cluster|kubectl set image"
+    assert [line for line in used if not re.search(context, line)] == []
+
+
+def test_errors_in_the_runbook_are_those_of_the_program() -> None:
+    shown = set(re.findall(r"^Error: .+ \[([A-Z-]+)\]$", "".join(entries().values()), re.MULTILINE))
+    known = set(re.findall(r"^\| `([A-Z0-9-]+)` \|", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE))
+    assert shown and shown <= known
+
+
 def test_the_runbook_has_an_entry_for_every_alarm() -> None:
     told = "".join(path.read_text() for path in (ROOT / "terraform").glob("**/*.tf"))
     alarms = set(re.findall(r'alarm_name\s+= "\$\{var.cluster_name\}/([a-z0-9-]+)"', told))

@@ -165,6 +165,28 @@ def test_killing_more_than_half_needs_consent(user: User, deployed: str) -> None
     assert uids(user) == before
 
 
+def test_an_alarm_goes_off_in_its_drill_and_is_over(user: User, deployed: str) -> None:
+    drill = ("--fault", "scale", "--with", "by=-2", "--yes-really", "--expect-alarm", "few-targets")
+    users_see = ("--budget-success", "0", "--budget-downtime", "3600")
+    result = user.json("chaos", *drill, *users_see)
+    assert result["verdict"] == "PASS", result
+    [alarm] = result["alarms"]
+    assert alarm["name"] == "few-targets" and alarm["went_off"] and alarm["was_over"]
+
+
+def test_no_other_alarm_went_off_since_the_deployment(aws: Any) -> None:
+    """Not while a pod was killed, which is repaired before anybody has to be told; that one begins in ALARM anyway."""
+    cloudwatch = aws("cloudwatch")
+    names = [alarm["AlarmName"] for alarm in cloudwatch.describe_alarms()["MetricAlarms"]]
+    assert len(names) == 8
+    changes = cloudwatch.describe_alarm_history(HistoryItemType="StateUpdate", MaxRecords=100)["AlarmHistoryItems"]
+    assert changes
+    off = {change["AlarmName"] for change in changes if change["HistorySummary"].endswith(" to ALARM")}
+    assert off == {f"{CONTEXT}/few-targets"}
+    states = {a["AlarmName"]: a["StateValue"] for a in cloudwatch.describe_alarms()["MetricAlarms"]}
+    assert [name for name, state in states.items() if state == "ALARM"] == []
+
+
 def test_ctrl_c_in_chaos_leaves_nothing_broken(user: User, deployed: str) -> None:
     process = user.start("chaos", "--kill-pods", "--seed", "3")
     time.sleep(4)

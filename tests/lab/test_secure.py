@@ -9,6 +9,7 @@ import base64
 import gzip
 import hashlib
 import json
+import mmap
 import re
 import secrets
 import subprocess
@@ -177,22 +178,53 @@ def test_and_no_other(user: User, value: str) -> None:
 
 
 def test_secret_values_are_nowhere(user: User, aws: Any, value: str) -> None:
-    """Not in Terraform's state, the releases, the cluster, the images, the logs, or what chaosctl writes and says."""
+    """Not in Terraform's state, the releases, the cluster, the images, the logs, or what chaosctl writes and says.
+
+    The lab's AWS holds what it was given, nodes and etcd what runs on them: their files are not looked at.
+    """
     key = json.loads((user.state / "lab" / "aws" / "operator.json").read_text())["SecretAccessKey"]
     texts = {f"state {name}": text for name, text in states(aws)}
     texts["objects"] = user.kubectl("get", "all,configmaps,secrets,ingresses", "-A", "-o", "yaml")
     texts["releases"] = "".join(decoded(user))
-    texts["pod logs"] = user.kubectl("-n", "chaotic-backend", "logs", "-l", "app.kubernetes.io/name=chaotic-backend")
+    texts |= {f"logs {name}": text for name, text in logged(user)}
     for words in (("status",), ("plan",), ("doctor",), ("smoke",), ("lab", "status")):
         done = user.chaosctl(*words, "--json", status=None)
         texts[" ".join(words)] = done.stdout + done.stderr
     texts |= {str(path): path.read_bytes().decode(errors="replace") for path in written(user)}
     assert len(texts) > 30 and all(texts.values())
     hidden = [form for word in (value, key) for form in (word, base64.b64encode(word.encode()).decode())]
+    for archive in images(user):
+        assert not [form for form in hidden if archive.find(form.encode()) >= 0]
     for what, text in texts.items():
         assert not [form for form in hidden if form in text], what
         if not what.startswith(str(user.state / "lab")):
             assert "PRIVATE KEY-----" not in text, what
+
+
+def logged(user: User) -> Iterator[tuple[str, str]]:
+    """Every line that containers wrote, as CloudWatch has it and as the kubelets do."""
+    namespaces = json.loads(user.kubectl("get", "namespaces", "-o", "json"))["items"]
+    for name in (item["metadata"]["name"] for item in namespaces):
+        pods = json.loads(user.kubectl("-n", name, "get", "pods", "-o", "json"))["items"]
+        if not pods:
+            continue
+        found = user.json("logs", "--namespace", name, "--since", "1d", "--limit", "1000000")
+        assert found["earlier"] == 0, "not all of them were read"
+        yield f"{name} in {found['source']}", "\n".join(line["text"] for line in found["lines"]) or "-"
+        for pod in (item["metadata"]["name"] for item in pods):
+            yield f"{name}/{pod}", user.kubectl("-n", name, "logs", pod, "--all-containers", "--tail=-1") or "-"
+    told = user.json("logs", "--since", "1d", "--limit", "1000000")
+    assert (told["source"], bool(told["lines"])) == ("cloudwatch", True), "CloudWatch was not looked at"
+
+
+def images(user: User) -> Iterator[mmap.mmap]:
+    """The archives of all images; their layers are not compressed, so that a text in them is found."""
+    readable = False
+    for path in sorted((user.state / "lab" / "images").glob("*.tar")):
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            readable |= content.find(b"chaosctl/lab/standins/backend") >= 0  # the name of a file in a layer
+            yield content
+    assert readable, "no file of any layer can be seen"
 
 
 def states(aws: Any) -> Iterator[tuple[str, str]]:
@@ -210,7 +242,10 @@ def decoded(user: User) -> Iterator[str]:
 
 
 def written(user: User) -> Iterator[Path]:
-    """What chaosctl wrote: all but what is AWS itself in the lab, its nodes' disks, etcd, and keys where they live."""
+    """What chaosctl wrote: all but what is AWS itself in the lab, its nodes' disks, etcd, and keys where they live.
+
+    Images are looked through by themselves, and the logs that the lab's AWS holds through its API.
+    """
     ours = ("aws", "nodes", "clusters", "authority", "load-balancers", "images")
     for path in user.state.rglob("*"):
         inside = path.relative_to(user.state).parts

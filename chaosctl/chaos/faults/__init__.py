@@ -13,6 +13,7 @@ from chaosctl.chaos.faults.coredns_kill import CoreDnsKill
 from chaosctl.chaos.faults.cpu_pressure import CpuPressure
 from chaosctl.chaos.faults.dns_failure import DnsFailure
 from chaosctl.chaos.faults.fault import Fault
+from chaosctl.chaos.faults.health_check_path import HealthCheckPath
 from chaosctl.chaos.faults.hpa_load import HpaLoad
 from chaosctl.chaos.faults.memory_pressure import MemoryPressure
 from chaosctl.chaos.faults.network_latency import NetworkLatency
@@ -50,6 +51,7 @@ SINGLE: Mapping[str, Fault] = {
         NodeTerminate(),
         NodeShortage(),
         ZoneLoss(),
+        HealthCheckPath(),
         CoreDnsKill(),
         ControllerKill(),
         DnsFailure(),

@@ -19,26 +19,7 @@ variables {
   least_nodes   = 2
 }
 
-run "everybody_is_told_of_everything" {
-  assert {
-    condition = alltrue([
-      for alarm in [
-        aws_cloudwatch_metric_alarm.errors, aws_cloudwatch_metric_alarm.latency,
-        aws_cloudwatch_metric_alarm.unhealthy_targets, aws_cloudwatch_metric_alarm.few_targets,
-        aws_cloudwatch_metric_alarm.crash_loop, aws_cloudwatch_metric_alarm.unready_pods,
-        aws_cloudwatch_metric_alarm.few_nodes,
-      ] :
-      alarm.alarm_actions == toset([var.topic_arn]) && alarm.ok_actions == toset([var.topic_arn]) &&
-      startswith(alarm.alarm_name, "demo/")
-    ])
-    error_message = "Each alarm tells the topic when it goes off and when it is over."
-  }
-
-  assert {
-    condition     = aws_cloudwatch_metric_alarm.few_targets.treat_missing_data == "breaching"
-    error_message = "No target registered is the worst case, not a good one."
-  }
-
+run "limits_are_those_of_what_is_watched" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.few_targets.threshold == 2 && aws_cloudwatch_metric_alarm.few_nodes.threshold == 2
     error_message = "The limits are those of the disruption budget and of the node group."
@@ -50,8 +31,48 @@ run "everybody_is_told_of_everything" {
   }
 
   assert {
-    condition     = length(jsondecode(aws_cloudwatch_dashboard.main.dashboard_body).widgets) == 11
-    error_message = "A heading, the alarms and nine graphs."
+    condition     = length(jsondecode(aws_cloudwatch_dashboard.main.dashboard_body).widgets) == 12
+    error_message = "A heading, the alarms and ten graphs."
+  }
+}
+
+run "everybody_is_told_of_everything_and_missing_data_are_treated_deliberately" {
+  variables {
+    certificate_arn = "arn:aws:acm:us-west-2:123456789012:certificate/mock"
+  }
+
+  # What is missing where nobody asks or nothing is there is good or bad; what is missing where somebody has to look is
+  # told as that.
+  assert {
+    condition = { for name, alarm in local.alarms : name => alarm.treat_missing_data } == {
+      "5xx"               = "notBreaching"
+      "latency"           = "notBreaching"
+      "unhealthy-targets" = "notBreaching"
+      "few-targets"       = "breaching"
+      "crash-loop"        = "missing"
+      "unready-pods"      = "missing"
+      "few-nodes"         = "missing"
+      "node-not-ready"    = "missing"
+      "certificate"       = "missing"
+    }
+    error_message = "No target registered is the worst case; no request is none that failed; nobody who looks is told."
+  }
+
+  assert {
+    condition = alltrue([
+      for name, alarm in local.alarms :
+      alarm.alarm_name == "demo/${name}" &&
+      alarm.alarm_actions == toset([var.topic_arn]) && alarm.ok_actions == toset([var.topic_arn])
+    ])
+    error_message = "Each alarm tells the topic when it goes off and when it is over."
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in local.alarms :
+      try(join(",", alarm.insufficient_data_actions), "") == (alarm.treat_missing_data == "missing" ? var.topic_arn : "")
+    ])
+    error_message = "Where missing data are no answer, that there are none is told too; elsewhere it is no news."
   }
 }
 
@@ -63,9 +84,10 @@ run "the_certificate_is_watched" {
   assert {
     condition = (
       aws_cloudwatch_metric_alarm.certificate[0].threshold == 30 &&
-      aws_cloudwatch_metric_alarm.certificate[0].period == 86400
+      aws_cloudwatch_metric_alarm.certificate[0].period == 86400 &&
+      aws_cloudwatch_metric_alarm.certificate[0].statistic == "Maximum"
     )
-    error_message = "30 days before the end, looked at once a day."
+    error_message = "30 days before the end, by what was told within a day; of two the newer certificate's."
   }
 }
 

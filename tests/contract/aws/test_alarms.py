@@ -8,12 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from moto.cloudwatch.models import cloudwatch_backends
 
 from chaosctl.lab.aws import state
 from chaosctl.lab.aws.cloudwatch import notifications
-from chaosctl.lab.aws.cloudwatch.alarms import SETTLE, Alarms
-from chaosctl.lab.aws.cloudwatch.metrics import MINUTE
+from chaosctl.lab.aws.cloudwatch.alarms import SETTLE, Alarms, metrics_of
+from chaosctl.lab.aws.cloudwatch.certificates import Certificates
+from chaosctl.lab.aws.cloudwatch.metrics import MINUTE, Metric
 from chaosctl.lab.aws.world import Changes
+from chaosctl.lab.pki import Authority, Identity, key_pem
 
 from .conftest import Lab
 from .subscriber import Received, subscriber
@@ -126,9 +131,12 @@ def test_few_values_say_nothing_about_a_percentile(lab: Lab, pass_minute: Callab
 def test_an_alarm_that_is_put_again_keeps_its_state_and_history(lab: Lab, pass_minute: Callable[..., str]) -> None:
     put(lab, EvaluationPeriods=1, DatapointsToAlarm=1)
     assert pass_minute(HTTPCode_Target_5XX_Count=[9]) == "ALARM"
-    put(lab, EvaluationPeriods=1, DatapointsToAlarm=1, Threshold=6.0)
     cloudwatch = lab.client("cloudwatch")
-    assert cloudwatch.describe_alarms()["MetricAlarms"][0]["StateValue"] == "ALARM"
+    before = cloudwatch.describe_alarms()["MetricAlarms"][0]
+    put(lab, EvaluationPeriods=1, DatapointsToAlarm=1, Threshold=6.0)
+    after = cloudwatch.describe_alarms()["MetricAlarms"][0]
+    assert (after["StateValue"], after["Threshold"]) == ("ALARM", 6.0)
+    assert after["StateTransitionedTimestamp"] == before["StateTransitionedTimestamp"]
     assert pass_minute(HTTPCode_Target_5XX_Count=[0]) == "OK"
     history = cloudwatch.describe_alarm_history(AlarmName="errors")["AlarmHistoryItems"]
     assert [item["HistorySummary"] for item in history] == [
@@ -165,6 +173,45 @@ def test_percentiles_and_expressions_can_be_asked_for(lab: Lab) -> None:
     assert (found["Id"], found["Label"], found["Values"], found["Timestamps"]) == ("ms", "milliseconds", [200.0], [now])
     listed = cloudwatch.list_metrics(Namespace="AWS/ApplicationELB", Dimensions=[{"Name": "LoadBalancer"}])["Metrics"]
     assert [metric["Dimensions"] for metric in listed] == [LOAD_BALANCER]
+
+
+def days_left(lab: Lab, arn: str, clock: Clock) -> list[float]:
+    """Whatever was published of a certificate up to now."""
+    metric = Metric.of("AWS/CertificateManager", "DaysToExpiry", {"CertificateArn": arn})
+    return [
+        value
+        for _, _, backend in list(cloudwatch_backends.iter_backends())
+        for point in metrics_of(backend).points(metric, START, clock.now + MINUTE, MINUTE).values()
+        for value in point.values
+    ]
+
+
+def imported(lab: Lab, clock: Clock, days: int, **more: str) -> str:
+    """ARN of a certificate that has so many days left."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    lasts = datetime.fromtimestamp(clock.now, UTC) - datetime.now(UTC) + timedelta(days=days, hours=1)
+    made = Authority.new("test").certify(Identity("", "x.org", names=("x.org",)), key.public_key(), lasts)
+    pem = made.public_bytes(serialization.Encoding.PEM)
+    acm = lab.client("acm")
+    return str(acm.import_certificate(Certificate=pem, PrivateKey=key_pem(key), **more)["CertificateArn"])
+
+
+def test_of_a_certificate_the_days_are_told_and_of_a_new_one_in_its_place_at_once(lab: Lab, clock: Clock) -> None:
+    certificates = Certificates(clock)
+    arn = imported(lab, clock, 20)
+    for _ in range(2):
+        certificates.reconcile()
+    assert days_left(lab, arn, clock) == [20]
+    assert imported(lab, clock, 200, CertificateArn=arn) == arn
+    clock.now += MINUTE
+    certificates.reconcile()
+    assert days_left(lab, arn, clock) == [20, 200]
+
+
+def test_a_certificate_that_is_not_issued_yet_has_no_days(lab: Lab, clock: Clock) -> None:
+    arn = lab.client("acm").request_certificate(DomainName="x.org", ValidationMethod="DNS")["CertificateArn"]
+    Certificates(clock).reconcile()
+    assert days_left(lab, arn, clock) == []
 
 
 @pytest.fixture

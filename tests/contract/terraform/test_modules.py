@@ -126,6 +126,6 @@ def _made(terraform: Terraform, root: str, file: str) -> dict[str, list[Resource
     [("defaults", InfraSettings()), ("highly_available", InfraSettings(az_count=3, single_nat_gateway=False))],
 )
 def test_cost_counts_what_terraform_makes(made: Mapping[str, list[Resource]], run: str, infra: InfraSettings) -> None:
-    resources, prices = [*made[run], *made["everybody_is_told_of_everything"]], costs.load(None)
+    resources, prices = [*made[run], *made["limits_are_those_of_what_is_watched"]], costs.load(None)
     real = costs.bill(resources, balancers=setups.BALANCERS, zones=infra.az_count, prices=prices)
     assert setups.fixed(infra, prices) == real, "chaosctl/stages/setups.py says otherwise"

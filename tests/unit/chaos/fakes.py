@@ -217,12 +217,27 @@ class FakeCloud:
     cluster: FakeCluster
     terminated: list[str] = field(default_factory=list)
     sizes: tuple[int, int] = (2, 2)  # fewest and wanted nodes of the only node group
+    path: str = "/health/ready"  # at which the only target group is checked
 
     def group_of(self, instance: str) -> NodeGroup | None:
         return NodeGroup("demo", "main", *self.sizes)
 
     def resize(self, cluster: str, group: str, least: int, wanted: int) -> None:
         self.sizes = (least, wanted)
+
+    def check_path(self, group: str) -> str:
+        return self.path
+
+    def check_at(self, group: str, path: str) -> None:
+        """The pods have one path; each check is made at once, and the readiness gates follow."""
+        self.path = path
+        for name, known in self.cluster.pods_now.items():
+            again = replace(known, ready=path == "/health/ready")
+            self.cluster.pods_now[name] = again
+            self.cluster._tell("MODIFIED", again)
+
+    def health(self, group: str) -> Sequence[str]:
+        return [target.state for target in self.cluster.targets()]
 
     def state(self, instance: str) -> str:
         return "terminated" if instance in self.terminated else "running"
@@ -302,6 +317,10 @@ def whole_cluster(count: int = 4, nodes: int = 2) -> FakeCluster:
         "status": {"availableReplicas": 1},
     }
     cluster.objects["horizontalpodautoscalers", PLACE.namespace, "shop"] = autoscaler(count)
+    cluster.objects["targetgroupbindings", PLACE.namespace, "k8s-shop"] = {
+        "metadata": {"name": "k8s-shop", "namespace": PLACE.namespace, "uid": "uid-tgb"},
+        "spec": {"targetGroupARN": "arn:tg"},
+    }
     for known in cluster.pods_now.values():
         cluster.objects["pods", PLACE.namespace, known.name] = {
             "metadata": {

@@ -56,6 +56,7 @@ def settings_of(cluster: FakeCluster) -> Any:
         ("node-drain", {}, "cordoned"),
         ("node-terminate", {}, "the node is gone"),
         ("zone-loss", {}, "the node is gone"),
+        ("health-check-path", {"seconds": 0}, "4 of 4 targets are unhealthy"),
         ("app-crash", {}, "restarts 0 -> 1"),
         ("container-crash", {}, "restarts 0 -> 1"),
         ("network-latency", {"milliseconds": 50, "seconds": 0}, "it shows"),
@@ -160,6 +161,29 @@ def test_a_node_group_gets_its_sizes_back() -> None:
     assert cluster.cloud.sizes == (1, 1)
     assert "has 2 nodes again" in fault.undo(data, cluster)
     assert cluster.cloud.sizes == (2, 2)
+
+
+def test_the_path_of_health_checks_is_put_back_unless_someone_else_has_set_it() -> None:
+    cluster, fault = whole_cluster(), FAULTS["health-check-path"]
+    assert isinstance(cluster.cloud, FakeCloud)
+    plan = fault.plan(Aim(1, fault="health-check-path"), PLACE, cluster)
+    data = fault.undo_data(plan, cluster)
+    assert len(list(fault.inject(plan, cluster, lambda: False))) == 1
+    assert cluster.cloud.path == "/no-such-path"
+    cluster.cloud.path = "/someone-elses"
+    assert "nothing to put back" in fault.undo(data, cluster)
+    assert cluster.cloud.path == "/someone-elses"
+    cluster.cloud.path = "/no-such-path"
+    assert fault.undo(data, cluster) == "targets are checked at /health/ready again"
+    assert cluster.cloud.path == "/health/ready"
+
+
+def test_without_a_target_group_its_checks_cannot_be_spoilt() -> None:
+    cluster = whole_cluster()
+    del cluster.objects["targetgroupbindings", PLACE.namespace, "k8s-shop"]
+    with pytest.raises(Refused) as failure:
+        FAULTS["health-check-path"].plan(Aim(1, fault="health-check-path"), PLACE, cluster)
+    assert failure.value.code == "CHAOS-UNFIT"
 
 
 def test_the_cold_start_variable_is_put_back() -> None:

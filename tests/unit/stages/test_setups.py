@@ -9,7 +9,7 @@ from chaosctl.stages.setups import HIGHLY_AVAILABLE, SMALL, Setup, Usage, fixed,
 from chaosctl.ui.render import report_text
 
 PRICES = load(None)
-NOTHING = Usage(0, 0, 0, 0)
+NOTHING = Usage(0, 0, 0, 0, 0)
 
 
 def test_the_set_ups_differ_by_what_their_settings_say() -> None:
@@ -38,7 +38,21 @@ def test_traffic_crosses_zones_only_to_a_single_gateway() -> None:
 
 @pytest.mark.parametrize(("gigabytes", "dollars"), [(99, 0), (200, 9)])
 def test_the_first_hundred_gigabytes_to_users_are_free(gigabytes: float, dollars: float) -> None:
-    assert total(priced(SMALL, Usage(0, 0, gigabytes, 0), PRICES).used) == dollars
+    assert total(priced(SMALL, Usage(0, 0, gigabytes, 0, 0), PRICES).used) == dollars
+
+
+def observed(setup: Setup, usage: Usage) -> tuple[str, float]:
+    [(what, count)] = [(i.what, i.count) for i in priced(setup, usage, PRICES).used if "observations" in i.what]
+    return what, count
+
+
+def test_what_container_insights_observes_is_estimated_unless_somebody_knows() -> None:
+    what, small = observed(SMALL, Usage())
+    # 20 pods, 22 containers, 2 nodes and the cluster, each minute of a month
+    assert small == round((20 * 36 + 22 * 8 + 2 * 24 + 50) * 43_800 / 1e6, 1)
+    assert what.endswith("(estimate)")
+    assert observed(HIGHLY_AVAILABLE, Usage())[1] > small
+    assert observed(SMALL, Usage(observations=7)) == ("million observations", 7)
 
 
 def test_a_trade_off_costs_what_the_bill_says() -> None:

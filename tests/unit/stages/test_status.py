@@ -142,6 +142,12 @@ def test_it_is_all_in_the_json(page: Page) -> None:
     assert (data["result"]["last_chaos"]["verdict"], data["result"]["healthy"]) == ("PASS", True)
 
 
+def test_the_last_chaos_is_told_or_that_none_was_run_here(page: Page) -> None:
+    run = Run("20261123-1", "2026-11-23 18:00:00 UTC", "pod-kill", "SLO BREACHED", Path("journal.jsonl"))
+    assert "Last chaos: SLO BREACHED, pod-kill, 2026-11-23 18:00:00 UTC (20261123-1)" in text(page(World()), run)
+    assert "Last chaos: none on this machine" in text(page(World()))
+
+
 @pytest.mark.parametrize(
     ("world", "said"),
     [
@@ -209,6 +215,32 @@ def test_a_new_alarm_that_has_seen_nothing_yet_is_no_trouble(page: Page, minutes
     made = datetime.now(UTC) - timedelta(minutes=minutes)
     alarm = Alarm("c/few-targets", "ALARM", "no datapoints", made + timedelta(seconds=5), changed=made)
     assert page(World(alarms=[alarm])).troubles == (["the alarm few-targets fires"] if troubled else [])
+
+
+@pytest.mark.parametrize(
+    ("period", "made", "since", "troubled"),
+    [
+        (60, timedelta(minutes=2), timedelta(minutes=2), False),  # just made
+        (60, timedelta(minutes=6), timedelta(minutes=6), True),  # never had any
+        (60, timedelta(hours=9), timedelta(minutes=1), True),  # had them, and they stopped
+        (86400, timedelta(hours=13), timedelta(hours=13), False),  # ACM tells twice a day
+        (86400, timedelta(hours=25), timedelta(hours=25), True),
+    ],
+)
+def test_an_alarm_without_data_is_trouble_once_it_should_have_some(
+    page: Page, period: int, made: timedelta, since: timedelta, troubled: bool
+) -> None:
+    now = datetime.now(UTC)
+    alarm = Alarm("c/crash-loop", "INSUFFICIENT_DATA", "none", now - since, changed=now - made, period=period)
+    seen = page(World(alarms=[alarm, OK_ALARM]))
+    assert seen.troubles == (["no data, so that nobody watches: crash-loop"] if troubled else [])
+    assert text(seen).startswith("TROUBLE" if troubled else "OK")
+
+
+def test_without_alarms_the_first_line_says_so(page: Page) -> None:
+    seen = page(World(alarms=[]))
+    assert text(seen).splitlines()[0] == "TROUBLE: alarms is missing: nobody is told"
+    assert "Alarms: none defined" in text(seen)
 
 
 def test_nobody_waits_for_what_hangs() -> None:

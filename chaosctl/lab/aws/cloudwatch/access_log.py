@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 BUFFER = 4 * 1024 * 1024  # bytes: lines that wait while this process is busy; what does not fit is lost
 NO_SERVER = "<NOSRV>"
+UNCONNECTED = {"SC", "sC"}  # as HAProxy tells it: the target refused the connection, or it took too long
 PRECISION = 3  # digits of a response time: enough for percentiles, and few different values
 
 
@@ -26,6 +27,7 @@ class Request:
 
     status    what the client got; 0 when it went away before
     target    whether a target was chosen
+    refused   whether no connection to it came about
     seconds   from the request's leaving to the target's answer; None when no target answered
     """
 
@@ -34,6 +36,7 @@ class Request:
     status: int
     target: bool
     seconds: float | None
+    refused: bool = False
 
 
 @dataclass
@@ -54,7 +57,7 @@ class Sums:
             self.seconds[float(f"{request.seconds:.{PRECISION}g}")] += 1
         elif request.status:
             self.balancer_statuses[request.status] += 1
-            self.connection_errors += request.target
+        self.connection_errors += request.refused
 
 
 Key = tuple[int, str, str]  # minute (seconds since the epoch), load balancer, target group
@@ -63,9 +66,9 @@ Key = tuple[int, str, str]  # minute (seconds since the epoch), load balancer, t
 def parse(line: str) -> Request | None:
     """A line as lab/templates/load_balancer.cfg.j2 has it written; None for any other."""
     words = line.split()
-    if len(words) != 5 or not words[4].lstrip("-").isdigit() or not words[3].lstrip("-").isdigit():
+    if len(words) != 6 or not words[4].lstrip("-").isdigit() or not words[3].lstrip("-").isdigit():
         return None
-    balancer, backend, server, status, milliseconds = words
+    balancer, backend, server, status, milliseconds, ended = words
     answered = int(milliseconds) >= 0 and server != NO_SERVER
     return Request(
         balancer=balancer,
@@ -73,6 +76,7 @@ def parse(line: str) -> Request | None:
         status=max(0, int(status)),
         target=server != NO_SERVER,
         seconds=int(milliseconds) / 1000 if answered else None,
+        refused=server != NO_SERVER and ended in UNCONNECTED,
     )
 
 

@@ -87,6 +87,8 @@ def publish(metrics: Metrics, minute: int, balancer: str, group: str, sums: Sums
     put({"RequestCount": sums.requests, "TargetConnectionErrorCount": sums.connection_errors}, places)
     put(_by_class("Target", sums.target_statuses), places)
     put(_by_class("ELB", sums.balancer_statuses), [whole])
+    # The only answers of its own that redirect are those of redirect actions.
+    put({"HTTP_Redirect_Count": sum(n for s, n in sums.balancer_statuses.items() if s // 100 == 3)}, [whole])
     put({f"HTTPCode_ELB_{code}_Count": sums.balancer_statuses[code] for code in NAMED_BALANCER_STATUSES}, [whole])
     for dimensions in places if sums.seconds else ():
         times = metrics.minute(Metric.of(NAMESPACE, "TargetResponseTime", dimensions), minute, "Seconds")

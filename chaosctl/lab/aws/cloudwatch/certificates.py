@@ -25,21 +25,30 @@ class Certificates:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._told: dict[str, float] = {}
+        self._told: dict[tuple[str, datetime], float] = {}
 
     def reconcile(self) -> None:
-        """A new certificate at once, every one again after some time."""
+        """A new certificate at once, also one that was imported in place of another; every one again after some time.
+
+        What waits for its validation has no end yet.
+        """
         now = self._clock()
         with LOCK:
             for account, region, backend in list(acm_backends.iter_backends()):
                 metrics = metrics_of(cloudwatch_backends[account][region])
                 for arn, certificate in backend._certificates.items():
-                    if now - self._told.get(arn, 0.0) >= EVERY:
-                        self._told[arn] = now
+                    certificate.check()
+                    told = (arn, _end(certificate))
+                    if certificate.status == "ISSUED" and now - self._told.get(told, 0.0) >= EVERY:
+                        self._told[told] = now
                         metric = Metric.of("AWS/CertificateManager", "DaysToExpiry", {"CertificateArn": arn})
                         metrics.put(metric, now, _days(certificate, now), "None")
 
 
-def _days(certificate: Any, now: float) -> int:
+def _end(certificate: Any) -> datetime:
     ends: datetime = certificate._cert.not_valid_after_utc
-    return int((ends - datetime.fromtimestamp(now, UTC)).total_seconds() // DAY)
+    return ends
+
+
+def _days(certificate: Any, now: float) -> int:
+    return int((_end(certificate) - datetime.fromtimestamp(now, UTC)).total_seconds() // DAY)

@@ -3,6 +3,8 @@
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-metrics-enhanced-EKS.html has names,
 dimensions and formulas. Published are those of nodes and workloads; not those of single pods and containers, disks and
 network. The lab needs no agent on its nodes for it: it asks the API server, and the kubelets for their statistics.
+Therefore it tells node_status_condition_ready of every node, as 0 also of one whose machine is silent, for which on AWS
+nobody does: there each node's own agent tells it.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ def _keep_states() -> None:
         if before is None:
             alarm.state_value = "INSUFFICIENT_DATA"
         else:
-            kept = ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp", "history", "told")
+            since = ("state_updated_timestamp", "state_transitioned_timestamp")
+            kept = ("state_value", "state_reason", "state_reason_data", *since, "history", "told")
             vars(alarm).update({key: vars(before)[key] for key in kept if key in vars(before)})
         return alarm
 

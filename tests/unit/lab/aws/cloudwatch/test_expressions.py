@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from chaosctl.config import asset
 from chaosctl.lab.aws.cloudwatch.expressions import Unsupported, evaluate
 
 A, B = {0: 10.0, 60: 20.0}, {60: 5.0, 120: 7.0}
@@ -32,3 +35,11 @@ def test_expressions(expression: str, expected: dict[int, float]) -> None:
 def test_what_it_cannot_do_is_said(expression: str) -> None:
     with pytest.raises(Unsupported):
         evaluate(expression, {"a": A, "b": B}, PERIODS)
+
+
+def test_the_alarm_on_nodes_sees_a_node_that_says_so_one_that_is_silent_and_that_nobody_looks() -> None:
+    text = (asset("terraform") / "alarms" / "alarms.tf").read_text()
+    [expression] = re.findall(r'expression += "(failed .+)"', text)
+    failed, ready = {0: 0.0, 60: 0.0, 120: 1.0, 240: 0.0}, {0: 1.0, 60: 0.0, 120: 1.0, 180: 0.0}
+    found = evaluate(expression, {"failed": failed, "ready": ready}, [0, 60, 120, 180, 240])
+    assert found == {0: 0, 60: 1, 120: 1, 240: 0}
