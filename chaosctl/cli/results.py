@@ -35,7 +35,7 @@ from chaosctl.stages import smoke
 from chaosctl.stages.costs import Item
 from chaosctl.stages.drift import Difference
 from chaosctl.stages.logs import Line
-from chaosctl.stages.plan import ReleaseChange
+from chaosctl.stages.plan import ReleaseChange, RequestChange
 from chaosctl.stages.rollback import RolledBack
 from chaosctl.stages.setups import TradeOff, Usage
 from chaosctl.stages.status import Answer, Node, PodLine, Spent, Workload
@@ -167,6 +167,7 @@ class Cost(TypedDict):
 class Plan(TypedDict):
     different: bool
     terraform: list[Resource]
+    aws: list[RequestChange]
     helm: list[ReleaseChange]
     cost: Cost
 

@@ -19,7 +19,7 @@ from chaosctl.adapters.terraform_plan import ResourceChange, changes
 from chaosctl.config import Settings
 from chaosctl.errors import PreconditionFailed
 from chaosctl.events import Emit, Step, Warned
-from chaosctl.stages import adopt, controller
+from chaosctl.stages import adopt, controller, nodes
 from chaosctl.stages.stage import Context, StageResult
 from chaosctl.stages.sweep import sweep
 from chaosctl.toolbox import providers
@@ -48,11 +48,12 @@ class Infra:
         bucket_made = ensure_state_bucket(context)
         terraform = open_terraform(context)
         taken_over = adopt.orphans(terraform, context.aws, deployment(context), wanted, context.emit)
+        resized = nodes.resize(context)
         applied = _apply(terraform, wanted, taken_over, context.emit)
         protected = _protect(context, context.settings.infra.deletion_protection)
         return StageResult(
-            changed=bool(applied.changes) or bucket_made or protected,
-            summary=f"Terraform: {applied.changes}",
+            changed=bool(applied.changes) or bucket_made or resized or protected,
+            summary=f"Terraform: {applied.changes}" + (", another number of nodes" if resized else ""),
             details={"changes": _counts(applied.changes), "outputs": dict(applied.outputs)},
         )
 
@@ -285,18 +286,32 @@ def _remove_cluster(context: Context) -> None:
     sweep(lambda: inventory.cluster(aws, wanted), aws, context.emit)
 
 
-def _protect(context: Context, wanted: bool) -> bool:
-    """Set the cluster's deletion protection; returns whether that changed anything. No cluster, nothing to do."""
-    aws, name = context.aws, context.settings.cluster_name
+def protected(context: Context) -> bool | None:
+    """Whether the cluster is protected against deletion; None when there is no cluster."""
     try:
-        cluster: Mapping[str, Any] = aws.call("eks", "describe_cluster", name=name)["cluster"]
+        told = context.aws.call("eks", "describe_cluster", name=context.settings.cluster_name)["cluster"]
     except AwsRefused as error:
         if error.not_found:
-            return False
+            return None
         raise
-    if bool(cluster.get("deletionProtection")) == wanted:
+    return bool(told.get("deletionProtection"))
+
+
+def unprotected(context: Context) -> str:
+    """How the deletion protection differs from the settings, in words; empty when it does not."""
+    now, wanted = protected(context), context.settings.infra.deletion_protection
+    return "" if now in (None, wanted) else f"is {_switch(now)}, infra.deletion_protection is {_switch(wanted)}"
+
+
+def _switch(on: bool | None) -> str:
+    return "on" if on else "off"
+
+
+def _protect(context: Context, wanted: bool) -> bool:
+    """Set the cluster's deletion protection; returns whether that changed anything. No cluster, nothing to do."""
+    if protected(context) in (None, wanted):
         return False
-    aws.call("eks", "update_cluster_config", name=name, deletionProtection=wanted)
+    context.aws.call("eks", "update_cluster_config", name=context.settings.cluster_name, deletionProtection=wanted)
     return True
 
 
