@@ -245,9 +245,14 @@ def live_support(case: Case) -> Iterator[Finding]:
 
 def judge_version(version: str, whose: str, today: date) -> Iterator[Finding]:
     """Findings about an EKS version on a day."""
-    newest = max(SUPPORT_ENDS, key=lambda v: SUPPORT_ENDS[v])
+    oldest, newest = min(SUPPORT_ENDS, key=_number), max(SUPPORT_ENDS, key=_number)
     end = SUPPORT_ENDS.get(version)
-    if end is None:
+    if end is None and _number(version) < _number(oldest):
+        yield problem(
+            f"{whose} is {version}: its standard support by EKS ended before that of {oldest}",
+            f'set kubernetes_version = "{newest}" in [infra] of chaosctl.toml',
+        )
+    elif end is None:
         yield unknown(f"{whose} is {version}, of which no end of support is known here", f"{newest} is known")
     elif today > end:
         yield problem(
@@ -261,6 +266,11 @@ def judge_version(version: str, whose: str, today: date) -> Iterator[Finding]:
         )
     else:
         yield ok(f"{whose} is {version}, supported until {end}")
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """For comparing: 1.9 is older than 1.36."""
+    return tuple(map(int, version.split(".")))
 
 
 def tls(case: Case) -> Iterator[Finding]:

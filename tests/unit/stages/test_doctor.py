@@ -151,6 +151,9 @@ def test_a_missing_tool() -> None:
         ("1.35", date(2027, 1, 26), "warning"),
         ("1.36", TODAY, "ok"),
         ("1.40", TODAY, "unknown"),
+        ("1.33", TODAY, "problem"),
+        ("1.28", TODAY, "problem"),
+        ("1.9", TODAY, "problem"),
     ],
 )
 def test_the_end_of_support(version: str, today: date, level: str) -> None:
@@ -273,6 +276,13 @@ def test_every_look_has_a_name_of_its_own() -> None:
     assert len({e.name for e in EXAMINATIONS}) == len(EXAMINATIONS)
 
 
-def test_a_version_that_ends_stops_up(tmp_path: Path) -> None:
-    infra = InfraSettings(kubernetes_version="1.33")
-    assert levels(examinations.support(case(tmp_path, infra=infra))) == ["unknown"]
+@pytest.mark.parametrize("version", ["1.28", "1.33"])
+def test_a_version_whose_support_has_ended_stops_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    only(monkeypatch, *(e for e in EXAMINATIONS if e.name == "EKS support"))
+    examined = case(tmp_path, infra=InfraSettings(kubernetes_version=version))
+    assert examined.context is not None
+    with pytest.raises(PreconditionFailed) as failure:
+        Doctor().run(examined.context)
+    assert f"infra.kubernetes_version is {version}" in failure.value.why
