@@ -16,7 +16,7 @@ from chaosctl.ui.render import Report, Table
 
 USED = Usage()
 NOT_COUNTED = (
-    "Not counted: Container Insights (billed by observation; container_insights = false in Terraform turns it off), "
+    "Not counted: Container Insights (billed by observation; infra.container_insights = false turns it off), "
     "requests to KMS and S3 (cents), taxes, support, discounts."
 )
 

@@ -33,6 +33,7 @@ class Examination:
 EXAMINATIONS: tuple[Examination, ...] = (
     Examination("credentials", look.credentials, before_up=True),
     Examination("account", look.account, before_up=True),
+    Examination("administrators", look.administrators, before_up=True),
     Examination("region", look.region),
     Examination("quotas", look.quotas, before_up=True),
     Examination("tools", look.tools, needs="deploying"),

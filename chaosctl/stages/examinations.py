@@ -14,12 +14,13 @@ from chaosctl import config
 from chaosctl.adapters import acm, dns, inventory, terraform_lock
 from chaosctl.adapters.acm import Certificate
 from chaosctl.adapters.aws import Aws, AwsRefused, Caller
+from chaosctl.adapters.inventory import Deployment
 from chaosctl.adapters.kube import SECRETS
 from chaosctl.config import Settings, TlsSettings
 from chaosctl.errors import ChaosctlError
 from chaosctl.events import ignore
 from chaosctl.findings import Finding, Level, ok, problem, unknown, warning
-from chaosctl.stages import certificate
+from chaosctl.stages import certificate, controller
 from chaosctl.stages.access import Access
 from chaosctl.stages.infra import MAIN, deployment, lock_file
 from chaosctl.stages.rollback import last_rollback
@@ -119,6 +120,44 @@ def account(case: Case) -> Iterator[Finding]:
         f"these credentials belong to the account {found}, not to {wanted}",
         "use the other credentials (AWS_PROFILE), or change account_id in chaosctl.toml",
     )
+
+
+def administrators(case: Case) -> Iterator[Finding]:
+    """The cluster goes on letting us in, and whoever else administers it."""
+    named, us = case.settings.infra.admin_principal_arns, principal(case.caller.arn)
+    if named and us not in map(principal, named):
+        yield problem(
+            f"infra.admin_principal_arns leaves out {case.caller.arn}, so the cluster would not let us in",
+            "add the role or user of these credentials, or use those of one that is named",
+        )
+    elif named:
+        yield ok(f"{len(named)} are named, we among them")
+    elif others := [arn for arn in _admitted(case) if principal(arn) != us]:
+        yield warning(
+            f"the cluster lets in {_some(others)}; `up` would take that away, since no administrators are named",
+            "name all, yourself too, in infra.admin_principal_arns",
+        )
+    else:
+        yield ok("only we; infra.admin_principal_arns names others")
+
+
+def principal(arn: str) -> tuple[str, str]:
+    """Kind and name of the role or user behind an ARN, which may be that of a session."""
+    kind, *parts = arn.rpartition(":")[2].split("/")
+    return ("role", parts[0]) if kind == "assumed-role" else (kind, parts[-1] if parts else "")
+
+
+def _admitted(case: Case) -> Iterator[str]:
+    """Whom Terraform lets into the cluster that is there, without those who are developers by the settings."""
+    if case.cluster is None:
+        return
+    assert case.context is not None
+    name = case.settings.cluster_name
+    ours = Deployment(name, controller.tags(case.context))
+    for arn in case.aws.pages("eks", "list_access_entries", "accessEntries", clusterName=name):
+        entry = case.aws.call("eks", "describe_access_entry", clusterName=name, principalArn=arn)["accessEntry"]
+        if inventory.is_ours(entry.get("tags", {}), ours) and arn not in case.settings.infra.developer_principal_arns:
+            yield arn
 
 
 def region(case: Case) -> Iterator[Finding]:

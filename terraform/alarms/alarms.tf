@@ -111,6 +111,8 @@ resource "aws_cloudwatch_metric_alarm" "few_targets" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "crash_loop" {
+  count = var.container_insights ? 1 : 0
+
   alarm_name        = "${var.cluster_name}/crash-loop"
   alarm_description = "A container of the app waited to be restarted after crashing again and again, in two of five minutes."
 
@@ -131,6 +133,8 @@ resource "aws_cloudwatch_metric_alarm" "crash_loop" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "unready_pods" {
+  count = var.container_insights ? 1 : 0
+
   alarm_name        = "${var.cluster_name}/unready-pods"
   alarm_description = "Pods of the app were not ready for five minutes: their probes fail, they cannot start, or a rollout is stuck."
 
@@ -151,6 +155,8 @@ resource "aws_cloudwatch_metric_alarm" "unready_pods" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "few_nodes" {
+  count = var.container_insights ? 1 : 0
+
   alarm_name        = "${var.cluster_name}/few-nodes"
   alarm_description = "Fewer than ${var.least_nodes} nodes were there and well for two minutes."
 

@@ -5,10 +5,10 @@ locals {
       aws_cloudwatch_metric_alarm.latency.arn,
       aws_cloudwatch_metric_alarm.unhealthy_targets.arn,
       aws_cloudwatch_metric_alarm.few_targets.arn,
-      aws_cloudwatch_metric_alarm.crash_loop.arn,
-      aws_cloudwatch_metric_alarm.unready_pods.arn,
-      aws_cloudwatch_metric_alarm.few_nodes.arn,
     ],
+    aws_cloudwatch_metric_alarm.crash_loop[*].arn,
+    aws_cloudwatch_metric_alarm.unready_pods[*].arn,
+    aws_cloudwatch_metric_alarm.few_nodes[*].arn,
     aws_cloudwatch_metric_alarm.certificate[*].arn
   )
 
@@ -18,7 +18,7 @@ locals {
   of_cluster  = ["ClusterName", var.cluster_name]
 
   # Title, statistic, and metrics with their dimensions and how they are shown; in rows of three.
-  graphs = [
+  every_graph = [
     {
       title = "Requests a minute"
       stat  = "Sum"
@@ -93,6 +93,11 @@ locals {
         ["ContainerInsights", "cluster_failed_node_count", local.of_cluster, {}],
       ]
     },
+  ]
+
+  # Without Container Insights nobody publishes those metrics.
+  graphs = [
+    for graph in local.every_graph : graph if var.container_insights || graph.metrics[0][0] != "ContainerInsights"
   ]
 }
 

@@ -25,8 +25,8 @@ run "everybody_is_told_of_everything" {
       for alarm in [
         aws_cloudwatch_metric_alarm.errors, aws_cloudwatch_metric_alarm.latency,
         aws_cloudwatch_metric_alarm.unhealthy_targets, aws_cloudwatch_metric_alarm.few_targets,
-        aws_cloudwatch_metric_alarm.crash_loop, aws_cloudwatch_metric_alarm.unready_pods,
-        aws_cloudwatch_metric_alarm.few_nodes,
+        aws_cloudwatch_metric_alarm.crash_loop[0], aws_cloudwatch_metric_alarm.unready_pods[0],
+        aws_cloudwatch_metric_alarm.few_nodes[0],
       ] :
       alarm.alarm_actions == toset([var.topic_arn]) && alarm.ok_actions == toset([var.topic_arn]) &&
       startswith(alarm.alarm_name, "demo/")
@@ -40,7 +40,7 @@ run "everybody_is_told_of_everything" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.few_targets.threshold == 2 && aws_cloudwatch_metric_alarm.few_nodes.threshold == 2
+    condition     = aws_cloudwatch_metric_alarm.few_targets.threshold == 2 && aws_cloudwatch_metric_alarm.few_nodes[0].threshold == 2
     error_message = "The limits are those of the disruption budget and of the node group."
   }
 
@@ -89,4 +89,23 @@ run "thresholds_mean_something" {
   }
 
   expect_failures = [var.error_percent, var.latency_seconds]
+}
+
+run "without_container_insights_nothing_looks_at_its_metrics" {
+  variables {
+    container_insights = false
+  }
+
+  assert {
+    condition = (
+      length(aws_cloudwatch_metric_alarm.crash_loop) == 0 && length(aws_cloudwatch_metric_alarm.unready_pods) == 0 &&
+      length(aws_cloudwatch_metric_alarm.few_nodes) == 0 && length(output.alarms) == 4
+    )
+    error_message = "An alarm that nobody feeds says INSUFFICIENT_DATA for ever."
+  }
+
+  assert {
+    condition     = !strcontains(aws_cloudwatch_dashboard.main.dashboard_body, "ContainerInsights")
+    error_message = "The dashboard has graphs that stay empty."
+  }
 }

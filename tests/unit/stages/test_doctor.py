@@ -103,6 +103,41 @@ def test_another_account_than_the_pinned_one(tmp_path: Path) -> None:
     assert levels(examinations.account(case(tmp_path, answers, account_id="1" * 12))) == ["ok"]
 
 
+CI, ANN = "arn:aws:iam::111111111111:role/deploy/ci", "arn:aws:iam::111111111111:user/ann"
+CI_SESSION = "arn:aws:sts::111111111111:assumed-role/ci/run-7"
+
+
+def admitted(*arns: str) -> dict[str, Any]:
+    """A cluster whose access entries are Terraform's."""
+    tags = {"chaosctl:cluster": "chaotic-backend-cluster", "chaosctl:environment": "default"}
+    return {**CLUSTER, "list_access_entries": arns, "describe_access_entry": {"accessEntry": {"tags": tags}}}
+
+
+@pytest.mark.parametrize(
+    ("caller", "named", "there", "level"),
+    [
+        (CI_SESSION, [], (), "ok"),
+        (CI_SESSION, [], (CI,), "ok"),
+        (ANN, [], (CI,), "warning"),  # each `up` would take the other's entry
+        (ANN, [CI, ANN], (CI,), "ok"),
+        (CI_SESSION, [CI, ANN], (), "ok"),
+        (ANN, [CI], (), "problem"),  # nobody could go on after `infra`
+    ],
+)
+def test_who_administers_the_cluster(
+    tmp_path: Path, caller: str, named: list[str], there: tuple[str, ...], level: str
+) -> None:
+    answers = {**(admitted(*there) if there else {}), "caller": Caller("1" * 12, caller)}
+    infra = InfraSettings(admin_principal_arns=named)
+    assert levels(examinations.administrators(case(tmp_path, answers, infra=infra))) == [level]
+
+
+def test_developers_are_no_administrators(tmp_path: Path) -> None:
+    answers = {**admitted(CI), "caller": Caller("1" * 12, ANN)}
+    infra = InfraSettings(developer_principal_arns=[CI])
+    assert levels(examinations.administrators(case(tmp_path, answers, infra=infra))) == ["ok"]
+
+
 def test_a_region_with_too_few_zones(tmp_path: Path) -> None:
     answers = {"describe_availability_zones": {"AvailabilityZones": [{"ZoneName": "us-west-2a"}]}}
     assert levels(examinations.region(case(tmp_path, answers))) == ["problem"]
