@@ -64,13 +64,18 @@ class TerraformFailed(StageFailed):
         )
 
 
+def unlocking(lock: terraform_lock.LockInfo) -> str:
+    """How a person removes a lock."""
+    return f"`chaosctl infra --unlock {lock.id}`, with --target and --environment as here"
+
+
 class TerraformLocked(Busy):
     """Somebody else holds the lock on the state."""
 
     def __init__(self, lock: terraform_lock.LockInfo | None, detail: str) -> None:
         self.lock = lock
         held = str(lock) if lock else detail.strip()
-        unlock = f"; if that run is dead for certain: `terraform force-unlock {lock.id}`" if lock else ""
+        unlock = f"; if that run is dead for certain: {unlocking(lock)}" if lock else ""
         super().__init__(
             "the Terraform state is locked by another run",
             code="TERRAFORM-LOCKED",

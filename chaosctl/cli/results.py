@@ -77,6 +77,12 @@ class Infra(StageAlone):
     outputs: dict[str, Any]
 
 
+class Unlocked(StageAlone):
+    """The answer to `infra --unlock`."""
+
+    unlocked: str
+
+
 class Kubeconfig(StageAlone):
     file: str
     context: str
@@ -426,7 +432,7 @@ class Error(TypedDict):
 # command -> what its `result` is. `token` prints what Kubernetes defines instead, `schema` and `chaos schema` a schema.
 RESULTS: dict[str, Any] = {
     "up": Up,
-    "infra": Infra,
+    "infra": Infra | Unlocked,
     "kubeconfig": Kubeconfig,
     "controller": Release,
     "autoscaler": Release,

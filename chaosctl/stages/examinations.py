@@ -11,18 +11,20 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from chaosctl import config
-from chaosctl.adapters import acm, dns, inventory, terraform_lock
+from chaosctl.adapters import acm, dns, inventory
 from chaosctl.adapters.acm import Certificate
 from chaosctl.adapters.aws import Aws, AwsRefused, Caller
 from chaosctl.adapters.inventory import Deployment
 from chaosctl.adapters.kube import SECRETS
+from chaosctl.adapters.terraform import unlocking
 from chaosctl.config import Settings, TlsSettings
 from chaosctl.errors import ChaosctlError
 from chaosctl.events import ignore
 from chaosctl.findings import Finding, Level, ok, problem, unknown, warning
-from chaosctl.stages import certificate, controller
+from chaosctl.stages import certificate, controller, locks
 from chaosctl.stages.access import Access
-from chaosctl.stages.infra import MAIN, deployment, lock_file
+from chaosctl.stages.infra import deployment
+from chaosctl.stages.locks import Held
 from chaosctl.stages.rollback import last_rollback
 from chaosctl.stages.stage import Context
 from chaosctl.toolbox import Toolbox
@@ -372,25 +374,28 @@ def judge_certificate(found: Certificate, today: date) -> Finding:
 
 
 def state_lock(case: Case) -> Iterator[Finding]:
-    """Nobody, dead or alive, holds the Terraform state."""
+    """Nobody, dead or alive, holds a Terraform state."""
     assert case.context is not None
-    said = lock_file(case.context, case.aws)
-    yield judge_lock(terraform_lock.of_file(said), case.context) if said else ok("not locked")
+    found = list(locks.held(case.context, case.aws))
+    yield from map(judge_lock, found)
+    if not found:
+        yield ok("not locked")
 
 
-def judge_lock(lock: terraform_lock.LockInfo | None, context: Context) -> Finding:
-    """What to think of a lock on the state."""
+def judge_lock(held: Held) -> Finding:
+    """What to think of a lock on a state."""
+    lock = held.info
     if lock is None:
-        return unknown("the state is locked by something that is not Terraform", "look at the .tflock in the bucket")
-    directory = context.workdir / MAIN
-    runs = terraform_lock.Runs(directory / "runs.jsonl")
-    if terraform_lock.is_stale(lock, runs, directory / "data"):
+        return unknown(
+            f"{held.state} is locked by something that is not Terraform", "look at its .tflock in the bucket"
+        )
+    if held.stale:
         return warning(f"a run that died left a lock: {lock}", "nothing to do: the next `chaosctl up` removes it")
-    holder = runs.holder(lock)
+    holder = held.runs.holder(lock)
     if holder and (holder.alive or holder.pid == os.getpid()):
         return warning(f"another run is at work: {lock}", f"wait for process {holder.pid} to end")
     return warning(
-        f"held by {lock}", f"wait for that run; if it is dead for certain: `terraform force-unlock {lock.id}`"
+        f"{held.state} is held by {lock}", f"wait for that run; if it is dead for certain: {unlocking(lock)}"
     )
 
 

@@ -26,9 +26,11 @@ from chaosctl.toolbox import providers
 
 STATE_MARK = "chaosctl/bootstrap"  # object that says with which version of terraform/bootstrap the bucket is complete
 STATE_KEY = "{environment}/terraform.tfstate"  # in the bucket
+LOCK_SUFFIX = ".tflock"
 LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
 MAIN, BOOTSTRAP, ALARMS = "terraform", "bootstrap", "alarms"  # in Context.workdir
 EXAMINED, EXAMINED_MODULE = "plan", "plan-module"  # in Context.workdir
+NOT_THERE = {"CREATING", "DELETING", "FAILED"}  # statuses of a cluster that cannot be changed
 NOT_TERRAFORMS = {"deletion_protection"}  # provider 5.x cannot set it: `_protect` does
 
 
@@ -73,12 +75,10 @@ def _apply(terraform: Terraform, wanted: Mapping[str, Any], taken_over: Mapping[
 def variables(context: Context) -> dict[str, Any]:
     """Terraform's variables. Raises PreconditionFailed (INFRA-NO-CIDRS) when nobody says who may reach the cluster."""
     settings = context.settings
-    given = settings.infra.model_dump(exclude=NOT_TERRAFORMS)
-    if not given["public_access_cidrs"]:
-        del given["public_access_cidrs"]
-    wanted = {
+    return {
         **context.target.terraform_variables,
-        **given,
+        **settings.infra.model_dump(exclude=NOT_TERRAFORMS),
+        "public_access_cidrs": networks(context),
         "region": context.target.region,
         "environment": settings.environment,
         "cluster_name": settings.cluster_name,
@@ -86,14 +86,19 @@ def variables(context: Context) -> dict[str, Any]:
         **_app_variables(settings),
         "retiring_domains": _retiring(context),
     }
-    if not wanted.get("public_access_cidrs"):
+
+
+def networks(context: Context) -> list[str]:
+    """From where the Kubernetes API may be reached. Raises PreconditionFailed (INFRA-NO-CIDRS) when nobody says."""
+    said = context.settings.infra.public_access_cidrs or context.target.terraform_variables.get("public_access_cidrs")
+    if not said:
         raise PreconditionFailed(
             "it is not said from where the Kubernetes API may be reached",
             code="INFRA-NO-CIDRS",
             why="infra.public_access_cidrs is empty, and the target names no address of this machine",
             remedy='set it in chaosctl.toml to the address you are seen from: public_access_cidrs = ["203.0.113.7/32"]',
         )
-    return wanted
+    return list(said)
 
 
 def _app_variables(settings: Settings) -> dict[str, Any]:
@@ -207,9 +212,9 @@ def _bucket_mark(context: Context) -> tuple[bool, str]:
     return True, answer["Body"].read().decode(errors="replace")
 
 
-def lock_file(context: Context, aws: Aws) -> str:
-    """What the lock beside the state says, for terraform_lock.of_file; empty when nobody, dead or alive, holds it."""
-    key = STATE_KEY.format(environment=context.settings.environment) + ".tflock"
+def lock_file(context: Context, aws: Aws, state: str = STATE_KEY) -> str:
+    """What the lock beside a state says, for terraform_lock.of_file; empty when nobody, dead or alive, holds it."""
+    key = state.format(environment=context.settings.environment) + LOCK_SUFFIX
     try:
         answer = aws.call("s3", "get_object", Bucket=context.target.state_bucket, Key=key)
     except AwsRefused as error:

@@ -204,17 +204,36 @@ def test_the_table_of_versions_is_the_labs() -> None:
     assert ends == examinations.SUPPORT_ENDS
 
 
-def test_a_lock_of_somebody_else(tmp_path: Path) -> None:
-    locked = {"get_object": {"Body": BytesIO(json.dumps(LOCK).encode())}}
-    (found,) = examinations.state_lock(case(tmp_path, locked))
+class Locked(FakeAws):
+    """An account in whose bucket the lock files of these states are."""
+
+    def __init__(self, *states: str) -> None:
+        super().__init__()
+        self.states = states
+
+    def call(self, service: str, operation: str, **given: Any) -> Any:
+        if given["Key"].removesuffix(".tflock") in self.states:
+            return {"Body": BytesIO(json.dumps(LOCK).encode())}
+        raise refused("NoSuchKey")
+
+
+def locked(tmp_path: Path, *states: str) -> Case:
+    examined = case(tmp_path)
+    examined.__dict__["access"] = FakeAccess(Locked(*states), FakeKube())
+    return examined
+
+
+@pytest.mark.parametrize("state", ["default/terraform.tfstate", "default/alarms.tfstate"])
+def test_a_lock_of_somebody_else(tmp_path: Path, state: str) -> None:
+    (found,) = examinations.state_lock(locked(tmp_path, state))
     assert found.level is Level.WARNING
-    assert "ann@laptop" in found.what
-    assert "force-unlock 4a" in found.remedy
+    assert f"{state} is held by ann@laptop" in found.what
+    assert "`chaosctl infra --unlock 4a`" in found.remedy
 
 
 def test_a_lock_of_a_dead_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chaosctl.adapters.terraform_lock.is_stale", lambda *_: True)
-    (found,) = examinations.state_lock(case(tmp_path, {"get_object": {"Body": BytesIO(json.dumps(LOCK).encode())}}))
+    (found,) = examinations.state_lock(locked(tmp_path, "default/terraform.tfstate"))
     assert "died" in found.what
 
 

@@ -121,7 +121,8 @@ class FakeAws:
         }[operation]
 
     def pages(self, service: str, operation: str, key: str, **_: Any) -> Iterator[Any]:
-        yield from {"list_nodegroups": ["main"], "describe_security_groups": self.groups}[operation]
+        found: dict[str, list[Any]] = {"list_nodegroups": ["main"], "describe_security_groups": self.groups}
+        yield from found[operation]
 
 
 @dataclass
@@ -191,7 +192,7 @@ def test_an_edited_ingress(world: World) -> None:
 def test_an_annotation_that_the_chart_does_not_know(world: World) -> None:
     ingress = world.kube.get(INGRESSES, APP, "shop")
     assert ingress is not None
-    marks = {"f:metadata": {"f:annotations": {"f:waf": {}}}}
+    marks: dict[str, Any] = {"f:metadata": {"f:annotations": {"f:waf": {}}}}
     ingress["metadata"]["managedFields"] = [{"manager": "kubectl-annotate", "fieldsV1": marks}]
     assert world.seen() == [("Kubernetes", "Ingress shop/web", "kubectl-annotate added waf")]
 

@@ -233,7 +233,12 @@ def test_the_number_of_nodes_follows_the_settings_before_terraform_is_applied(
     world.aws.cluster_data, world.aws.groups = dict(OURS), ["main"]
     seen: list[int] = []
     applied = world.main.apply
-    monkeypatch.setattr(world.main, "apply", lambda *given: seen.append(world.aws.nodes) or applied(*given))
+
+    def apply(*given: Any) -> Applied:
+        seen.append(world.aws.nodes)
+        return applied(*given)
+
+    monkeypatch.setattr(world.main, "apply", apply)
     result = infra.Infra().run(with_infra(world.context, node_desired_size=3))
     assert seen == [3] and "another number of nodes" in result.summary
 
