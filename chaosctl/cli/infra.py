@@ -45,7 +45,7 @@ def _unlock(session: Session, identifier: str) -> Report:
         found = locks.find(context, identifier)
         session.confirm(
             "Remove the lock?",
-            consequence=f"{found.state} is locked by {found.info}; were that run still at work, two would write one state",
+            consequence=f"{found.state} is locked by {found.info}; were that still at work, two would write one state",
         )
         locks.remove(context, identifier)
     summary = f"the lock {identifier} on {found.state} is removed"

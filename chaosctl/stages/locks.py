@@ -63,7 +63,7 @@ def find(context: Context, identifier: str) -> Held:
 
 
 def remove(context: Context, identifier: str) -> Held:
-    """Take away the lock with that id, and no other. Raises as `find`, and Busy when its holder works on this machine."""
+    """Take away the lock with that id, and no other. Raises as `find`, and Busy when its holder works here."""
     lock = find(context, identifier)
     assert lock.info is not None
     holder = lock.runs.holder(lock.info)
