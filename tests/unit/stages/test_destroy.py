@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
+from moto.elbv2.models import ELBv2Backend
 
 from chaosctl.adapters import elb
 from chaosctl.adapters.aws import Aws
@@ -90,8 +91,16 @@ def balancer(aws: Aws, *, protected: bool) -> str:
 
 
 @pytest.mark.parametrize("protected", [True, False])
-def test_a_protected_load_balancer_is_deleted(aws: Aws, context: Context, protected: bool) -> None:
-    arn = balancer(aws, protected=protected)
+def test_a_protected_load_balancer_is_deleted(
+    aws: Aws, context: Context, monkeypatch: pytest.MonkeyPatch, protected: bool
+) -> None:
+    arn, delete = balancer(aws, protected=protected), ELBv2Backend.delete_load_balancer
+
+    def as_aws_does(backend: Any, arn: str) -> None:
+        assert backend.load_balancers[arn].attrs[elb.PROTECTION] == "false", "AWS refuses to delete it"
+        delete(backend, arn)
+
+    monkeypatch.setattr(ELBv2Backend, "delete_load_balancer", as_aws_does)
     destroy._in_its_place(None, aws, context)
     assert elb.load_balancers(aws, CLUSTER) == []
     assert not elb.unprotect(aws, arn), "what is gone is no reason to stop"
