@@ -307,11 +307,24 @@ def test_a_bug_in_a_look_is_not_hidden(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> list[Event]:
-    only(monkeypatch, Examination("x", lambda _: findings, "nothing", before_up=True))
+    only(monkeypatch, Examination("x", lambda _: findings, "nothing"))
     said: list[Event] = []
     target = Target("fake", "us-west-2", {}, {}, "bucket")
     Doctor().run(Context(Settings(), target, said.append, lambda *_: {}, tmp_path))
     return said
+
+
+def test_up_looks_at_all_that_doctor_looks_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def of(name: str) -> Finding:
+        asked.append(name)
+        return ok(name)
+
+    only(monkeypatch, *(Examination(e.name, lambda _, n=e.name: [of(n)], e.needs) for e in EXAMINATIONS))
+    target = Target("fake", "us-west-2", {}, {}, "bucket", checks=(Check("own", lambda: [of("own")]),))
+    Doctor().run(Context(Settings(), target, lambda _: None, lambda *_: {}, tmp_path))
+    assert sorted(asked) == sorted([*(e.name for e in EXAMINATIONS), "own"])
 
 
 def test_up_goes_on_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
