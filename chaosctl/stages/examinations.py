@@ -99,16 +99,13 @@ def of_error(error: ChaosctlError, level: Level = Level.UNKNOWN) -> Finding:
 def credentials(case: Case) -> Iterator[Finding]:
     """AWS accepts them, and will for a while."""
     try:
-        yield ok(case.caller.arn)
+        arn, login = case.caller.arn, case.aws.login()
     except ChaosctlError as error:
         yield of_error(error, Level.PROBLEM)
         return
-    told = os.environ.get("AWS_CREDENTIAL_EXPIRATION", "")
-    assert case.context is not None
-    if not told or "AWS_ACCESS_KEY_ID" in case.context.target.aws_env:
-        return  # or they are the target's own, which the environment says nothing about
-    left = datetime.fromisoformat(told).astimezone(UTC) - datetime.now(UTC)
-    if left < EXPIRY_WARNING:
+    yield ok(f"{arn}, renewed by themselves" if login.renewed else arn)
+    left = (login.until or datetime.max.replace(tzinfo=UTC)) - datetime.now(UTC)
+    if not login.renewed and left < EXPIRY_WARNING:
         yield warning(f"they expire in {left.total_seconds() / 60:.0f} min", "log in again before a long run")
 
 

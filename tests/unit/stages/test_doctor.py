@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chaosctl.adapters import inventory
-from chaosctl.adapters.aws import AwsRefused, Caller
+from chaosctl.adapters.aws import AwsRefused, Caller, Login
 from chaosctl.adapters.inventory import Leftover
 from chaosctl.config import InfraSettings, Settings
 from chaosctl.errors import PreconditionFailed
@@ -62,6 +62,9 @@ class FakeAws:
     def caller(self) -> Caller:
         return self.call("sts", "caller")  # type: ignore[no-any-return]
 
+    def login(self) -> Login:
+        return self.call("sts", "login")  # type: ignore[no-any-return]
+
 
 @dataclass
 class FakeAccess:
@@ -90,11 +93,19 @@ def test_expired_credentials(tmp_path: Path) -> None:
     assert [(f.level, f.remedy) for f in found] == [(Level.PROBLEM, "log in")]
 
 
-def test_credentials_that_soon_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    soon = datetime.now(UTC) + timedelta(minutes=20)
-    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", soon.isoformat())
-    found = list(examinations.credentials(case(tmp_path, {"caller": Caller("1" * 12, "arn:me")})))
-    assert [f.level.value for f in found] == ["ok", "warning"]
+@pytest.mark.parametrize(
+    ("minutes", "renewed", "expected"),
+    [
+        (20, False, ["ok", "warning"]),
+        (20, True, ["ok"]),  # a role's credentials last an hour, and botocore has new ones then
+        (90, False, ["ok"]),
+        (None, False, ["ok"]),
+    ],
+)
+def test_credentials_that_soon_expire(tmp_path: Path, minutes: int | None, renewed: bool, expected: list[str]) -> None:
+    until = None if minutes is None else datetime.now(UTC) + timedelta(minutes=minutes)
+    answers = {"caller": Caller("1" * 12, "arn:me"), "login": Login(until, renewed)}
+    assert levels(examinations.credentials(case(tmp_path, answers))) == expected
 
 
 def test_another_account_than_the_pinned_one(tmp_path: Path) -> None:
