@@ -353,6 +353,7 @@ variable "alarm_endpoints" {
   type        = list(string)
   default     = []
   nullable    = false
+  sensitive   = true
 
   validation {
     condition     = alltrue([for url in var.alarm_endpoints : can(regex("^https?://[^/\\s]+", url))])
