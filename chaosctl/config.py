@@ -189,7 +189,7 @@ class SmokeSettings(Section):
         "/health/ready": ["status"],
         "/probe/data": ["users"],
     }
-    requests: int = Field(50, ge=1, le=10_000)
+    requests: int = Field(50, ge=50, le=10_000)  # of fewer a p95 says little, and a p99 nothing
     limit_ms: float = Field(500, gt=0)  # p95 of the response time
 
 

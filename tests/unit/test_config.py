@@ -48,7 +48,7 @@ ROLE = "arn:aws:iam::123456789012:role/deployer"
         ("[infra]\nlog_retention_days = 31", "log_retention_days"),
         ("[infra]\nnode_disk_gib = 8", "node_disk_gib"),
         ('target = "moon"', "target"),
-        ("[smoke]\nrequests = 0", "smoke.requests"),
+        ("[smoke]\nrequests = 49", "smoke.requests"),
         ('[tls]\ndomain = "Shop"', "tls.domain"),
         ('[tls]\ndomain = "shop.example.com"\nzone = "ample.com"', "not in zone"),
         ('[tls]\nzone = "example.com"', "not in zone"),
