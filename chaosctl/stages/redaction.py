@@ -57,9 +57,8 @@ def _mark(value: Any, other: Any) -> str:
 def _redacted(node: Any, other: Any) -> Any:
     """`node` without what is secret in it; `other` stands in its place in the object that it is compared with."""
     if isinstance(node, list):
-        others = other if isinstance(other, list) else []
-        pairs = [(item, others[index] if index < len(others) else item) for index, item in enumerate(node)]
-        return _arguments(pairs)
+        beside = other if isinstance(other, list) else []
+        return _arguments([(item, beside[i] if i < len(beside) else item) for i, item in enumerate(node)])
     if isinstance(node, dict):
         others = other if isinstance(other, dict) else node
         if isinstance(node.get("name"), str) and SECRET_NAME.search(node["name"]) and "value" in node:
