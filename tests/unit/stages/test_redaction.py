@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosctl.stages.redaction import diff, shown
@@ -71,6 +71,7 @@ def placed(key: str, value: str) -> list[dict[str, Any]]:
     ]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SECRET_KEYS), VALUES, VALUES)
 def test_what_is_secret_by_its_name_or_its_place_is_never_shown(key: str, old: str, new: str) -> None:
     for before, after in zip(placed(key, old), placed(key, new), strict=True):
