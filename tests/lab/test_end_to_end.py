@@ -136,6 +136,11 @@ def test_a_second_up_changes_nothing(user: User, deployed: str) -> None:
     assert webhook_certificate(user) == served
 
 
+def test_after_up_plan_has_nothing_to_change(user: User, deployed: str) -> None:
+    found = user.json("plan", status=0)
+    assert (found["different"], found["terraform"], found["aws"]) == (False, [], [])
+
+
 def test_smoke_passes_and_fails_by_its_limit(user: User, url: str) -> None:
     passed = user.json("smoke")
     assert passed["latency"]["requests"] >= 50
