@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -67,6 +69,19 @@ def test_a_disruption_budget_that_blocks_is_named(kube: Kube) -> None:
 def _is_strict(kube: Kube, name: str = "coredns", namespace: str = "kube-system") -> bool:
     found = kube.get(DISRUPTION_BUDGETS, name, namespace) or {}
     return bool(found.get("status", {}).get("disruptionsAllowed") == 0)
+
+
+def test_credentials_that_are_over_are_named(user: User, kube: Kube) -> None:
+    """As of a shell into which somebody exported the credentials of a session this morning."""
+    told = dict(re.findall(r"^export (AWS_\w+)=(\S+)$", user.chaosctl("lab", "env").stdout, re.MULTILINE))
+    over = {**told, "CHAOSCTL_TARGET": "aws", "AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"}
+    found = json.loads(user.chaosctl("doctor", "--json", status=3, **over).stdout)["result"]["findings"]
+    (named,) = [finding for finding in found if finding["level"] == "problem"]
+    assert (named["origin"], named["what"].partition(":")[0]) == (
+        "AWS-CREDENTIALS",
+        "AWS does not accept these credentials",
+    )
+    assert "log in again" in named["remedy"]
 
 
 def test_subnets_without_their_tag_are_named_and_infra_puts_it_back(user: User, kube: Kube) -> None:

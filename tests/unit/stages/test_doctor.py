@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -328,12 +329,12 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> l
 def test_up_looks_at_all_that_doctor_looks_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def of(name: str) -> Finding:
+    def look(name: str, _: Case | None = None) -> list[Finding]:
         asked.append(name)
-        return ok(name)
+        return [ok(name)]
 
-    only(monkeypatch, *(Examination(e.name, lambda _, n=e.name: [of(n)], e.needs) for e in EXAMINATIONS))
-    target = Target("fake", "us-west-2", {}, {}, "bucket", checks=(Check("own", lambda: [of("own")]),))
+    only(monkeypatch, *(Examination(e.name, partial(look, e.name), e.needs) for e in EXAMINATIONS))
+    target = Target("fake", "us-west-2", {}, {}, "bucket", checks=(Check("own", partial(look, "own")),))
     Doctor().run(Context(Settings(), target, lambda _: None, lambda *_: {}, tmp_path))
     assert sorted(asked) == sorted([*(e.name for e in EXAMINATIONS), "own"])
 
