@@ -2,8 +2,9 @@
 
     python benchmarks/terraform_coverage.py [--json]
 
-Runs `terraform test` for each root module, with the mocked providers of its tests. A resource or data source counts, with
-all lines of its block that are neither blank nor a comment, when some run has an instance of it in its plan or state.
+Runs `terraform test` for each root module, with the mocked providers of its tests. A resource or data source counts,
+with all lines of its block that are neither blank nor a comment, when some run has an instance of it in its plan or
+state.
 """
 
 from __future__ import annotations

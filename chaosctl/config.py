@@ -33,6 +33,18 @@ DOMAIN = re.compile(r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z][-a-z0-9]{0,6
 LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")  # RFC 1123, as Kubernetes wants names
 
 
+ADDONS = (  # terraform/addons.tf
+    "amazon-cloudwatch-observability",
+    "coredns",
+    "eks-pod-identity-agent",
+    "kube-proxy",
+    "metrics-server",
+    "vpc-cni",
+)
+# For how many days CloudWatch can keep a log. Source: its API, PutRetentionPolicy.
+RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+
+
 def _label(value: str) -> str:
     if not LABEL.match(value):
         raise ValueError("must be lower-case letters, digits and dashes, 1 to 63 characters")
@@ -60,6 +72,26 @@ def _secrets(names: dict[str, str]) -> dict[str, str]:
     return names
 
 
+def _principals(arns: list[str]) -> list[str]:
+    for arn in arns:
+        if not re.match(r"^arn:[a-z-]+:iam::\d{12}:(role|user)/", arn):
+            raise ValueError(f"{arn!r} is not the ARN of an IAM role or user (a session's is not either)")
+    return arns
+
+
+def _addons(versions: dict[str, str]) -> dict[str, str]:
+    if unknown := sorted(set(versions) - set(ADDONS)):
+        raise ValueError(f"no such add-on: {', '.join(unknown)}; there are {', '.join(ADDONS)}")
+    return versions
+
+
+def _retention(days: int) -> int:
+    if days not in RETENTIONS:
+        raise ValueError(f"CloudWatch offers {', '.join(map(str, RETENTIONS))} days")
+    return days
+
+
+Principals = Annotated[list[str], AfterValidator(_principals)]
 Secrets = Annotated[dict[str, str], AfterValidator(_secrets)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Label = Annotated[str, AfterValidator(_label)]
@@ -84,6 +116,12 @@ class InfraSettings(Section):
     node_max_size: int = Field(4, ge=1)
     node_desired_size: int = Field(2, ge=1)
     node_autoscaling: bool = False  # as many nodes as the pods need, from least to most; off: the desired number
+    node_disk_gib: int = Field(30, ge=20)
+    admin_principal_arns: Principals = []  # who administers the cluster; empty: only whoever runs `infra`
+    developer_principal_arns: Principals = []  # who may edit what is in the app's namespace
+    addon_versions: Annotated[dict[str, str], AfterValidator(_addons)] = {}  # others: EKS's default at creation
+    container_insights: bool = True  # logs and metrics of containers and nodes in CloudWatch
+    log_retention_days: Annotated[int, AfterValidator(_retention)] = 30
     public_access_cidrs: Cidrs = []  # empty: only the address that this machine is seen from
     deletion_protection: bool = False
     monthly_budget_usd: float | None = Field(None, ge=1)  # None: no budget
@@ -95,6 +133,12 @@ class InfraSettings(Section):
     def _sizes(self) -> InfraSettings:
         if not self.node_min_size <= self.node_desired_size <= self.node_max_size:
             raise ValueError("node_min_size <= node_desired_size <= node_max_size does not hold")
+        return self
+
+    @model_validator(mode="after")
+    def _one_entry_each(self) -> InfraSettings:
+        if both := sorted(set(self.admin_principal_arns) & set(self.developer_principal_arns)):
+            raise ValueError(f"both in admin_principal_arns and in developer_principal_arns: {', '.join(both)}")
         return self
 
 
@@ -145,7 +189,7 @@ class SmokeSettings(Section):
         "/health/ready": ["status"],
         "/probe/data": ["users"],
     }
-    requests: int = Field(50, ge=1, le=10_000)
+    requests: int = Field(50, ge=50, le=10_000)  # of fewer a p95 says little, and a p99 nothing
     limit_ms: float = Field(500, gt=0)  # p95 of the response time
 
 

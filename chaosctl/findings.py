@@ -31,11 +31,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """A look at one thing that only one target has. `before_up`: `up` looks at it too, before it begins."""
+    """A look at one thing that only one target has."""
 
     name: str
     look: Callable[[], Iterable[Finding]]
-    before_up: bool = False
 
 
 def ok(what: str) -> Finding:

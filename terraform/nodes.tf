@@ -62,6 +62,7 @@ resource "aws_eks_node_group" "main" {
     version = aws_launch_template.nodes.latest_version
   }
 
+  # The number of nodes is an autoscaler's business, or that of chaosctl/stages/nodes.py.
   lifecycle {
     ignore_changes = [scaling_config[0].desired_size]
   }

@@ -63,10 +63,15 @@ resource "aws_sns_topic_subscription" "email" {
   endpoint  = each.value
 }
 
+# A URL may have a token in it: it is no part of an address, which plans, progress and logs show, and no value of a plan.
+locals {
+  alarm_endpoints = { for url in var.alarm_endpoints : substr(sha256(url), 0, 12) => url }
+}
+
 resource "aws_sns_topic_subscription" "endpoint" {
-  for_each = toset(var.alarm_endpoints)
+  for_each = nonsensitive(toset(keys(local.alarm_endpoints)))
 
   topic_arn = aws_sns_topic.alarms.arn
-  protocol  = split(":", each.value)[0]
-  endpoint  = each.value
+  protocol  = nonsensitive(split(":", local.alarm_endpoints[each.key])[0])
+  endpoint  = local.alarm_endpoints[each.key]
 }

@@ -132,7 +132,7 @@ variable "node_max_size" {
 }
 
 variable "node_desired_size" {
-  description = "Nodes at creation; afterwards whatever scales the group decides."
+  description = "Nodes at creation; afterwards an autoscaler decides, or `chaosctl infra`, which resizes the group by request."
   type        = number
   default     = 2
   nullable    = false
@@ -353,6 +353,7 @@ variable "alarm_endpoints" {
   type        = list(string)
   default     = []
   nullable    = false
+  sensitive   = true
 
   validation {
     condition     = alltrue([for url in var.alarm_endpoints : can(regex("^https?://[^/\\s]+", url))])

@@ -6,11 +6,14 @@ boto3 is imported when the first request is made: it takes a third of a second t
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from chaosctl.errors import ChaosctlError, PreconditionFailed, StageFailed, Unreachable
@@ -41,6 +44,14 @@ class Caller:
 
     account: str
     arn: str
+
+
+@dataclass(frozen=True)
+class Login:
+    """How long credentials last: `until` (None: nobody says), and whether new ones come then without a person."""
+
+    until: datetime | None
+    renewed: bool
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,23 @@ class Aws:
         """Who we are. The cheapest check that credentials work."""
         answer = self.call("sts", "get_caller_identity")
         return Caller(answer["Account"], answer["Arn"])
+
+    def login(self) -> Login:
+        """How long the credentials in use last. Raises PreconditionFailed when there are none."""
+        try:
+            self.client("sts")
+            credentials = self._session.get_credentials()
+            if credentials is None:
+                raise _no_credentials("looking at the credentials")
+            if credentials.method == "sso":
+                core = self._session._session  # boto3 does not show what it was configured with
+                return _sso_login(core.get_scoped_config(), core.full_config)
+            credentials.get_frozen_credentials()  # what can be renewed has a time only once it was asked for
+        except Exception as error:
+            raise _translated(error, "looking at the credentials") from error
+        told = os.environ.get("AWS_CREDENTIAL_EXPIRATION", "") if credentials.method == "env" else ""
+        until = datetime.fromisoformat(told) if told else getattr(credentials, "_expiry_time", None)
+        return Login(until.astimezone(UTC) if until else None, renewed=not told and until is not None)
 
     def cluster(self, name: str) -> Cluster | None:
         """The EKS cluster, or None when there is none of that name."""
@@ -209,6 +237,22 @@ def _session(env: Mapping[str, str], region: str) -> Any:
     )
 
 
+def _sso_login(profile: Mapping[str, Any], every: Mapping[str, Any]) -> Login:
+    """What `aws sso login` left in its cache: credentials come from there until that ends.
+
+    botocore knows how long the role's credentials last, which it renews, and not how long it can.
+    """
+    name = profile.get("sso_session")
+    session = every.get("sso_sessions", {}).get(name, {}) if name else profile
+    key = hashlib.sha1((name or session.get("sso_start_url", "")).encode(), usedforsecurity=False).hexdigest()
+    try:
+        told = json.loads((Path("~/.aws/sso/cache").expanduser() / f"{key}.json").read_text())
+        until = datetime.fromisoformat(told["expiresAt"].replace("UTC", "+00:00")).astimezone(UTC)
+    except (OSError, ValueError, KeyError):
+        return Login(None, renewed=False)
+    return Login(until, renewed=bool(told.get("refreshToken")))
+
+
 def _unset(variables: Mapping[str, tuple[Any, Any, Any, Any]]) -> dict[str, tuple[Any, Any, Any, Any]]:
     """botocore's variables with their defaults, cut off from environment and files."""
     cut = {name: (None, None, default, convert) for name, (_, _, default, convert) in variables.items()}
@@ -237,6 +281,8 @@ def _translated(error: Exception, doing: str) -> BaseException:
         error, (boto.ProfileNotFound, boto.SSOError, boto.TokenRetrievalError, boto.UnauthorizedSSOTokenError)
     ):
         return _no_credentials(doing, str(error))
+    if isinstance(error, RuntimeError) and "still expired" in str(error):  # AWS_CREDENTIAL_EXPIRATION has passed
+        return _not_accepted(f"{doing}: {error}")
     if isinstance(error, (boto.HTTPClientError, boto.ConnectionError)):
         return Unreachable(
             "the AWS API does not answer",
@@ -249,16 +295,20 @@ def _translated(error: Exception, doing: str) -> BaseException:
     return error
 
 
+def _not_accepted(why: str) -> PreconditionFailed:
+    return PreconditionFailed(
+        "AWS does not accept these credentials",
+        code="AWS-CREDENTIALS",
+        why=why,
+        remedy="log in again (`aws sso login`), then check with `aws sts get-caller-identity`",
+    )
+
+
 def _refused(error: Any, doing: str) -> ChaosctlError:
     code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
     why = f"{doing}: {code}: {message}"
     if code in EXPIRED | BAD_CREDENTIALS:
-        return PreconditionFailed(
-            "AWS does not accept these credentials",
-            code="AWS-CREDENTIALS",
-            why=why,
-            remedy="log in again (`aws sso login`), then check with `aws sts get-caller-identity`",
-        )
+        return _not_accepted(why)
     if code in DENIED:
         return PreconditionFailed(
             "these AWS credentials may not do that",

@@ -9,6 +9,7 @@ from typing import Any
 from chaosctl.adapters.aws import Aws, AwsRefused
 
 CLUSTER_TAG = "elbv2.k8s.aws/cluster"  # on all that the AWS Load Balancer Controller makes
+PROTECTION = "deletion_protection.enabled"  # attribute of a load balancer
 ANY_HOST = "*"
 TAG_BATCH = 20  # ARNs per DescribeTags
 
@@ -82,6 +83,27 @@ def load_balancers(aws: Aws, cluster: str) -> list[LoadBalancer]:
     every = all_load_balancers(aws)
     ours = set(_tagged(aws, [lb.arn for lb in every], cluster))
     return [lb for lb in every if lb.arn in ours]
+
+
+def unprotect(aws: Aws, arn: str) -> bool:
+    """Let a load balancer be deleted; False when it can be already, or is gone."""
+    try:
+        answer = aws.call("elbv2", "describe_load_balancer_attributes", LoadBalancerArn=arn)
+        if {"Key": PROTECTION, "Value": "true"} not in answer["Attributes"]:
+            return False
+        off = [{"Key": PROTECTION, "Value": "false"}]
+        aws.call("elbv2", "modify_load_balancer_attributes", LoadBalancerArn=arn, Attributes=off)
+    except AwsRefused as error:
+        if error.not_found:
+            return False
+        raise
+    return True
+
+
+def delete(aws: Aws, arn: str) -> None:
+    """Ask for the deletion of a load balancer, whether it is protected or not."""
+    unprotect(aws, arn)
+    aws.call("elbv2", "delete_load_balancer", LoadBalancerArn=arn)
 
 
 def target_groups(aws: Aws, cluster: str) -> list[str]:

@@ -60,15 +60,15 @@ def _missing(program: str) -> PreconditionFailed:
     )
 
 
-def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
-    """This process's environment with `extra` on top."""
-    return {**os.environ, **(extra or {})}
+def environment(extra: Mapping[str, str | None] | None) -> dict[str, str]:
+    """This process's environment with `extra` on top; None takes a variable out of it."""
+    return {name: value for name, value in {**os.environ, **(extra or {})}.items() if value is not None}
 
 
 def run(
     argv: Sequence[str | Path],
     *,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     cwd: Path | None = None,
     stdin: str | None = None,
     timeout: float | None = None,
@@ -159,7 +159,7 @@ def stream(
     argv: Sequence[str | Path],
     on_line: Callable[[str], None],
     *,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     cwd: Path | None = None,
     merge: bool = False,
     log: Path | None = None,
@@ -290,7 +290,7 @@ class Child:
     The end of its stdin is its sign to end: it comes by itself when this process is gone, however it went.
     """
 
-    def __init__(self, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, argv: Sequence[str | Path], env: Mapping[str, str | None] | None = None) -> None:
         """Start it. Raises PreconditionFailed (PROGRAM-MISSING) when that cannot be done."""
         args = [str(a) for a in argv]
         try:

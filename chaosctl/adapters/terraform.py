@@ -64,13 +64,18 @@ class TerraformFailed(StageFailed):
         )
 
 
+def unlocking(lock: terraform_lock.LockInfo) -> str:
+    """How a person removes a lock."""
+    return f"`chaosctl infra --unlock {lock.id}`, with --target and --environment as here"
+
+
 class TerraformLocked(Busy):
     """Somebody else holds the lock on the state."""
 
     def __init__(self, lock: terraform_lock.LockInfo | None, detail: str) -> None:
         self.lock = lock
         held = str(lock) if lock else detail.strip()
-        unlock = f"; if that run is dead for certain: `terraform force-unlock {lock.id}`" if lock else ""
+        unlock = f"; if that run is dead for certain: {unlocking(lock)}" if lock else ""
         super().__init__(
             "the Terraform state is locked by another run",
             code="TERRAFORM-LOCKED",
@@ -121,10 +126,10 @@ class Terraform:
         self._variables, self._log = directory / "variables.tfvars.json", directory / "last.jsonl"
         self._initialised, self._settled = directory / "initialised.json", directory / "settled"
         self._runs = terraform_lock.Runs(directory / "runs.jsonl")
-        self._env = {**env, **self._own_environment(cli_config)}
+        self._env: dict[str, str | None] = {**env, **self._own_environment(cli_config)}
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def _own_environment(self, cli_config: Path | None) -> dict[str, str]:
+    def _own_environment(self, cli_config: Path | None) -> dict[str, str | None]:
         own = {
             "CHECKPOINT_DISABLE": "1",
             "GOGC": "400",  # at start the provider only builds things up: collecting less often saves a third of that
@@ -136,7 +141,8 @@ class Terraform:
             "TF_WORKSPACE": "",
         }
         # What the user set for other projects must not change this one; and it may point to a file that is not there.
-        others = {name: "" for name in os.environ if name.startswith("TF_CLI_ARGS_")}
+        others: dict[str, str | None] = {name: "" for name in os.environ if name.startswith("TF_CLI_ARGS_")}
+        others |= dict.fromkeys(name for name in os.environ if name.startswith("TF_VAR_"))  # empty is a value too
         return {**others, **own, "TF_CLI_CONFIG_FILE": str(cli_config or os.devnull)}
 
     def init(self, backend: Mapping[str, str] | None = None) -> None:

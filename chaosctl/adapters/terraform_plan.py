@@ -43,6 +43,12 @@ class ResourceChange:
         """Whether an apply would touch something that exists, or make something."""
         return self.action not in ("no-op", "read")
 
+    @property
+    def follows(self) -> bool:
+        """Whether nothing is known to differ: it names something else that is only going to be made."""
+        later = [attribute.after == LATER for attribute in self.attributes]
+        return self.action == "update" and bool(later) and all(later)
+
 
 def changes(shown: Mapping[str, Any]) -> list[ResourceChange]:
     """All managed resources, also those that stay as they are."""

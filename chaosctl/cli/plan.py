@@ -37,7 +37,9 @@ def plan(
 
 def _report(found: Forecast, *, with_diff: bool, free: bool) -> Report:
     status = ExitStatus.DIFFERENT if found.different else ExitStatus.OK
-    blocks: list[str | Table] = [table for table in (_resources(found), _objects(found)) if table.rows]
+    blocks: list[str | Table] = [
+        table for table in (_resources(found), _requests(found), _objects(found)) if table.rows
+    ]
     blocks += [_diff(found)] if with_diff and _diff(found) else []
     return Report(_data(found), (*blocks, _costs(found), _prices(found, free=free), _summary(found)), status)
 
@@ -45,6 +47,10 @@ def _report(found: Forecast, *, with_diff: bool, free: bool) -> Report:
 def _resources(found: Forecast) -> Table:
     rows = [(r.action, r.address, "\n".join(map(str, r.attributes[:5]))) for r in found.resources]
     return Table(("Terraform", "resource", "changes"), rows)
+
+
+def _requests(found: Forecast) -> Table:
+    return Table(("AWS", "changes"), [(r.object, r.what) for r in found.requests])
 
 
 def _objects(found: Forecast) -> Table:
@@ -85,7 +91,8 @@ def _summary(found: Forecast) -> str:
     actions = Counter(r.action for r in found.resources)
     resources = ", ".join(f"{count} to {action}" for action, count in actions.items()) or "no change"
     releases = ", ".join(f"{r.name}: {r.action}" for r in found.releases)
-    return f"`chaosctl up` would change: Terraform {resources}; {releases}."
+    requests = "".join(f"; {r.object}" for r in found.requests)
+    return f"`chaosctl up` would change: Terraform {resources}{requests}; {releases}."
 
 
 def _data(found: Forecast) -> dict[str, Any]:
@@ -95,6 +102,7 @@ def _data(found: Forecast) -> dict[str, Any]:
             {"address": r.address, "type": r.type, "action": r.action, "attributes": list(r.attributes)}
             for r in found.resources
         ],
+        "aws": list(found.requests),
         "helm": list(found.releases),
         "cost": {
             "before": costs.total(found.before),

@@ -35,7 +35,7 @@ from chaosctl.stages import smoke
 from chaosctl.stages.costs import Item
 from chaosctl.stages.drift import Difference
 from chaosctl.stages.logs import Line
-from chaosctl.stages.plan import ReleaseChange
+from chaosctl.stages.plan import ReleaseChange, RequestChange
 from chaosctl.stages.rollback import RolledBack
 from chaosctl.stages.setups import TradeOff, Usage
 from chaosctl.stages.status import Answer, Node, PodLine, Spent, Workload
@@ -75,6 +75,12 @@ class Changes(TypedDict):
 class Infra(StageAlone):
     changes: Changes
     outputs: dict[str, Any]
+
+
+class Unlocked(StageAlone):
+    """The answer to `infra --unlock`."""
+
+    unlocked: str
 
 
 class Kubeconfig(StageAlone):
@@ -167,6 +173,7 @@ class Cost(TypedDict):
 class Plan(TypedDict):
     different: bool
     terraform: list[Resource]
+    aws: list[RequestChange]
     helm: list[ReleaseChange]
     cost: Cost
 
@@ -425,7 +432,7 @@ class Error(TypedDict):
 # command -> what its `result` is. `token` prints what Kubernetes defines instead, `schema` and `chaos schema` a schema.
 RESULTS: dict[str, Any] = {
     "up": Up,
-    "infra": Infra,
+    "infra": Infra | Unlocked,
     "kubeconfig": Kubeconfig,
     "controller": Release,
     "autoscaler": Release,

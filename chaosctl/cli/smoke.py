@@ -21,7 +21,7 @@ def smoke(
     url: Annotated[
         str | None, typer.Option("--url", metavar="URL", help="Check this place instead of the app.")
     ] = None,
-    requests: Annotated[int | None, typer.Option("--requests", min=1, max=10_000, help="How many to time.")] = None,
+    requests: Annotated[int | None, typer.Option("--requests", min=50, max=10_000, help="How many to time.")] = None,
     limit_ms: Annotated[float | None, typer.Option("--limit-ms", min=0.001, help="Limit of the p95.")] = None,
     context: place.Context = None,
     namespace: place.Namespace = None,

@@ -52,7 +52,7 @@ def open_aws(settings: Settings, emit: Emit) -> Target:
         billed_to=caller.account,
         checks=(
             Check("account pinned", partial(_pinned, settings, caller.account)),
-            Check("own address", partial(_address, settings, env), before_up=True),
+            Check("own address", partial(_address, settings, env)),
         ),
     )
 

@@ -142,6 +142,7 @@ def _known(context: Context, access: Access) -> dict[str, Any]:
         "workload": settings.release,
         "topic_arn": topic,
         "least_nodes": settings.infra.node_min_size,
+        "container_insights": settings.infra.container_insights,
         **{name: getattr(settings.alarms, name) for name in SETTINGS},
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,7 @@ from chaosctl.adapters.inventory import Leftover
 from chaosctl.adapters.kube import (
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
+    GATEWAYS,
     INGRESSES,
     NAMESPACES,
     SERVICES,
@@ -40,6 +42,11 @@ WEBHOOKS = [
     Resource("admissionregistration.k8s.io", "v1", f"{kind}webhookconfigurations", namespaced=False)
     for kind in ("validating", "mutating")
 ]
+ATTRIBUTES = {  # annotations of Ingresses and Services that have the attributes of their load balancers
+    "alb.ingress.kubernetes.io/load-balancer-attributes",
+    "service.beta.kubernetes.io/aws-load-balancer-attributes",
+}
+PROTECTED = re.compile(rf"({re.escape(elb.PROTECTION)}\s*=\s*)true")
 WEBHOOK_CONFIGURATION = "aws-load-balancer-webhook"  # in the real chart and in the lab's
 LAST_RESORT = "as a last resort what the controller made is deleted through the AWS API"
 
@@ -106,6 +113,7 @@ class Balancers:
             return StageResult(unnamed, "no load balancers")
         served = bool(kube and (_serves(kube) or (_made(aws, name) and _revive(context))))
         if kube:
+            _unprotect(kube, aws, context)
             _ask(kube, context.emit)
             if served:
                 _wait_for_controller(kube, aws, context)
@@ -136,8 +144,28 @@ def _revive(context: Context) -> bool:
     return True
 
 
+def _unprotect(kube: Kube, aws: Aws, context: Context) -> None:
+    """Deletion protection off: with it the controller leaves a load balancer and what it was made for.
+
+    First where it is wished for, or the controller would switch it on again.
+    """
+    for resource, obj in _entries(kube):
+        meta = obj["metadata"]
+        wished = {name: text for name, text in (meta.get("annotations") or {}).items() if name in ATTRIBUTES}
+        changed = {name: new for name, text in wished.items() if (new := PROTECTED.sub(r"\1false", text)) != text}
+        if changed:
+            context.emit(
+                Step(f"{meta['namespace']}/{meta['name']}: taking off the load balancer's deletion protection")
+            )
+            with suppress(StageFailed, Unreachable):  # its webhook is silent: then nobody switches it on again either
+                kube.patch(resource, meta["name"], {"metadata": {"annotations": changed}}, meta["namespace"])
+    for balancer in elb.load_balancers(aws, context.settings.cluster_name):
+        if elb.unprotect(aws, balancer.arn):
+            context.emit(Step(f"load balancer {balancer.name}: deletion protection is off"))
+
+
 def _ask(kube: Kube, emit: Emit) -> int:
-    """Delete Ingresses, Services of type LoadBalancer and TargetGroupBindings in every namespace; how many."""
+    """Delete what load balancers are made for, in every namespace; how many there were."""
     entries = _entries(kube)
     for resource, obj in entries:
         meta = obj["metadata"]
@@ -151,13 +179,16 @@ def _entries(kube: Kube) -> list[tuple[Resource, Object]]:
     return [
         *((INGRESSES, o) for o in kube.list(INGRESSES)),
         *((SERVICES, o) for o in services),
-        # Those of an Ingress go with it; those that somebody wrote by hand would keep their targets.
+        *((GATEWAYS, o) for o in kube.list(GATEWAYS)),
+        # Those of an Ingress or a Gateway go with it; those that somebody wrote by hand would keep their targets.
         *((TARGET_GROUP_BINDINGS, o) for o in kube.list(TARGET_GROUP_BINDINGS) if not _owned(o)),
     ]
 
 
 def _owned(obj: Object) -> bool:
-    return any(label.startswith("ingress.k8s.aws/") for label in obj["metadata"].get("labels") or {})
+    return any(
+        label.startswith(("ingress.k8s.aws/", "gateway.k8s.aws/")) for label in obj["metadata"].get("labels") or {}
+    )
 
 
 def _made(aws: Aws, cluster: str) -> list[Leftover]:

@@ -22,23 +22,23 @@ DEADLINE = 9.0  # seconds for all looks together
 
 @dataclass(frozen=True)
 class Examination:
-    """One look. `needs` is what must be there for it to make sense; `before_up`: `up` begins with it."""
+    """One look. `needs` is what must be there for it to make sense."""
 
     name: str
     look: Callable[[Case], Iterable[Finding]]
     needs: Literal["nothing", "deploying", "aws"] = "aws"
-    before_up: bool = False
 
 
 EXAMINATIONS: tuple[Examination, ...] = (
-    Examination("credentials", look.credentials, before_up=True),
-    Examination("account", look.account, before_up=True),
+    Examination("credentials", look.credentials),
+    Examination("account", look.account),
+    Examination("administrators", look.administrators),
     Examination("region", look.region),
-    Examination("quotas", look.quotas, before_up=True),
+    Examination("quotas", look.quotas),
     Examination("tools", look.tools, needs="deploying"),
-    Examination("EKS support", look.support, needs="deploying", before_up=True),
+    Examination("EKS support", look.support, needs="deploying"),
     Examination("EKS support, running", look.live_support),
-    Examination("TLS", look.tls, before_up=True),
+    Examination("TLS", look.tls),
     Examination("Terraform lock", look.state_lock),
     Examination("Helm releases", look.releases),
     Examination("leftovers", look.leftovers),
@@ -65,19 +65,19 @@ class Health:
         return [d for d in self.findings if d.finding.level is level]
 
 
-def examine(case: Case, checks: Sequence[Check] = (), *, before_up: bool = False, deadline: float = DEADLINE) -> Health:
-    """Look at everything, and at what the target's own `checks` look at; `before_up`: only what could stop `up`."""
+def examine(case: Case, checks: Sequence[Check] = (), *, deadline: float = DEADLINE) -> Health:
+    """Look at everything, and at what the target's own `checks` look at."""
     started = time.monotonic()
     given = {"nothing", *(["deploying"] if case.deploys else []), *(["aws"] if case.has_aws else [])}
     wanted = [e for e in EXAMINATIONS if e.needs in given] + [_of_target(c) for c in checks]
-    looks = {e.name: partial(_findings, e, case) for e in wanted if e.before_up or not before_up}
+    looks = {e.name: partial(_findings, e, case) for e in wanted}
     outcomes = ask(looks, deadline)
     found = tuple(Diagnosed(name, finding) for name, each in outcomes.items() for finding in _told(each, deadline))
     return Health(_without_echoes(found), time.monotonic() - started)
 
 
 def _of_target(check: Check) -> Examination:
-    return Examination(check.name, lambda case: check.look(), "nothing", check.before_up)
+    return Examination(check.name, lambda case: check.look(), "nothing")
 
 
 def _findings(examination: Examination, case: Case) -> list[Finding]:
@@ -113,7 +113,7 @@ class Doctor:
     def run(self, context: Context) -> StageResult:
         """Raises PreconditionFailed (DOCTOR-FAILED) that names every problem; warnings are only said."""
         case = Case(context.settings, context, datetime.now(UTC).date())
-        health = examine(case, context.target.checks, before_up=True)
+        health = examine(case, context.target.checks)
         for found in health.at(Level.WARNING):
             context.emit(Warned(f"{found.check}: {found.finding.what}", found.finding.remedy))
         problems = health.at(Level.PROBLEM)

@@ -9,9 +9,8 @@ from typing import Any
 
 from chaosctl.adapters import elb
 from chaosctl.adapters.helm import Release
-from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, INGRESSES, Kube
-from chaosctl.errors import PreconditionFailed
-from chaosctl.stages import alarms, autoscaler, controller, entrance, infra, naming, redaction
+from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, Kube
+from chaosctl.stages import alarms, autoscaler, controller, infra, naming, nodes, redaction
 from chaosctl.stages.access import Access
 from chaosctl.stages.release import HELM_MANAGER, drift_of
 from chaosctl.stages.stage import Context
@@ -24,6 +23,7 @@ HANDS = "kubectl"  # field managers of kubectl are kubectl-edit, kubectl-annotat
 REPLICAS_SECONDS = 0.7  # the autoscaler writes the size and its own status one after the other
 CONTENT = ("f:spec", "f:data", "f:webhooks", "f:rules")
 REMEDY = "`chaosctl up` puts it back; `chaosctl plan` shows how"
+RESIZE = "`chaosctl infra` puts it back; or change the setting"
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ def judge_size(deployment: Object, scaler: Object) -> str:
     size, spec = deployment["spec"].get("replicas", 1), scaler["spec"]
     least, most = spec.get("minReplicas", 1), spec["maxReplicas"]
     wanted = scaler.get("status", {}).get("desiredReplicas", size)
+    if not least <= wanted <= most:
+        wanted = size  # it has not decided yet since it was last at rest (at 0)
     if not least <= size <= most:
         return f"is scaled to {size}, its autoscaler keeps {least} to {most}"
     if size != wanted:
@@ -141,25 +143,14 @@ def additions(live: Object, charted: set[str]) -> dict[str, list[str]]:
 
 
 def node_groups(scene: _Scene) -> Iterator[Difference]:
-    """Node groups have the size that the settings say; Terraform leaves that alone after the first time.
+    """Node groups have the size that the settings say.
 
     Where an autoscaler decides on it, there is nothing to say against any: AWS itself keeps it between least and most.
     """
     if autoscaler.wanted(scene.context):
         return
-    aws, name = scene.access.aws, scene.context.settings.cluster_name
-    wanted = scene.context.settings.infra.node_desired_size
-    for group in aws.pages("eks", "list_nodegroups", "nodegroups", clusterName=name):
-        described = aws.call("eks", "describe_nodegroup", clusterName=name, nodegroupName=group)["nodegroup"]
-        size = described["scalingConfig"]["desiredSize"]
-        if size != wanted:
-            yield Difference(
-                "AWS",
-                f"node group {group}",
-                f"desired size is {size}, infra.node_desired_size is {wanted}",
-                f"`aws eks update-nodegroup-config --cluster-name {name} --nodegroup-name {group} "
-                f"--scaling-config desiredSize={wanted}`, or change the setting",
-            )
+    for each in nodes.resizes(scene.context):
+        yield Difference("AWS", f"node group {each.group.name}", str(each), RESIZE)
 
 
 def security_groups(scene: _Scene) -> Iterator[Difference]:
@@ -198,24 +189,26 @@ def openings(group: Object, allowed: set[str]) -> list[str]:
 
 def name(scene: _Scene) -> Iterator[Difference]:
     """The domain of the settings leads to the load balancer."""
-    settings, access = scene.context.settings, scene.access
-    ingress = access.kube.get(INGRESSES, settings.release, settings.namespace)
-    door = entrance.entrance(access.aws, ingress) if ingress else None
-    try:
-        wrong = naming.lacks(scene.context, access.aws, door.balancer) if door else ""
-    except PreconditionFailed as error:
-        wrong = f"{error.what}: {error.why}"
-    if wrong:
-        yield Difference("AWS", f"DNS name {settings.tls.domain}", wrong)
+    if wrong := naming.astray(scene.context, scene.access):
+        yield Difference("AWS", f"DNS name {scene.context.settings.tls.domain}", wrong)
+
+
+def protection(scene: _Scene) -> Iterator[Difference]:
+    """The cluster is protected against deletion, or not, as the settings say."""
+    if wrong := infra.unprotected(scene.context):
+        yield Difference("AWS", "deletion protection", wrong)
 
 
 def terraform(scene: _Scene) -> Iterator[Difference]:
-    """Everything that Terraform made is there, as the module and the settings say."""
+    """Everything that Terraform made is there, as the module and the settings say.
+
+    What only follows from another difference (the dashboard names an alarm that is missing) is not one of its own.
+    """
     context = scene.context
     examined = infra.examine_infra(context) if infra.has_state(context) else []
     watching = alarms.examine(context) if alarms.has_state(context) else []
     for change in (*examined, *watching):
-        if change.matters:
+        if change.matters and not change.follows:
             what = "; ".join(map(str, change.attributes)) or ACTIONS.get(change.action, change.action)
             yield Difference("Terraform", change.address, what)
 
@@ -224,6 +217,7 @@ ACTIONS = {"create": "is missing", "delete": "should not be there", "replace": "
 IN_CLUSTER: tuple[Callable[[_Scene], Iterator[Difference]], ...] = (
     replicas,
     node_groups,
+    protection,
     security_groups,
     releases,
     name,

@@ -10,18 +10,21 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from chaosctl import config
-from chaosctl.adapters import acm, dns, inventory, terraform_lock
+from chaosctl.adapters import acm, dns, inventory
 from chaosctl.adapters.acm import Certificate
 from chaosctl.adapters.aws import Aws, AwsRefused, Caller
+from chaosctl.adapters.inventory import Deployment
 from chaosctl.adapters.kube import SECRETS
+from chaosctl.adapters.terraform import unlocking
 from chaosctl.config import Settings, TlsSettings
 from chaosctl.errors import ChaosctlError
 from chaosctl.events import ignore
 from chaosctl.findings import Finding, Level, ok, problem, unknown, warning
 from chaosctl.once import once
-from chaosctl.stages import certificate
+from chaosctl.stages import certificate, controller, locks
 from chaosctl.stages.access import Access
-from chaosctl.stages.infra import MAIN, deployment, lock_file
+from chaosctl.stages.infra import deployment
+from chaosctl.stages.locks import Held
 from chaosctl.stages.rollback import last_rollback
 from chaosctl.stages.stage import Context
 from chaosctl.toolbox import Toolbox
@@ -96,16 +99,13 @@ def of_error(error: ChaosctlError, level: Level = Level.UNKNOWN) -> Finding:
 def credentials(case: Case) -> Iterator[Finding]:
     """AWS accepts them, and will for a while."""
     try:
-        yield ok(case.caller.arn)
+        arn, login = case.caller.arn, case.aws.login()
     except ChaosctlError as error:
         yield of_error(error, Level.PROBLEM)
         return
-    told = os.environ.get("AWS_CREDENTIAL_EXPIRATION", "")
-    assert case.context is not None
-    if not told or "AWS_ACCESS_KEY_ID" in case.context.target.aws_env:
-        return  # or they are the target's own, which the environment says nothing about
-    left = datetime.fromisoformat(told).astimezone(UTC) - datetime.now(UTC)
-    if left < EXPIRY_WARNING:
+    yield ok(f"{arn}, renewed by themselves" if login.renewed else arn)
+    left = (login.until or datetime.max.replace(tzinfo=UTC)) - datetime.now(UTC)
+    if not login.renewed and left < EXPIRY_WARNING:
         yield warning(f"they expire in {left.total_seconds() / 60:.0f} min", "log in again before a long run")
 
 
@@ -119,6 +119,44 @@ def account(case: Case) -> Iterator[Finding]:
         f"these credentials belong to the account {found}, not to {wanted}",
         "use the other credentials (AWS_PROFILE), or change account_id in chaosctl.toml",
     )
+
+
+def administrators(case: Case) -> Iterator[Finding]:
+    """The cluster goes on letting us in, and whoever else administers it."""
+    named, us = case.settings.infra.admin_principal_arns, principal(case.caller.arn)
+    if named and us not in map(principal, named):
+        yield problem(
+            f"infra.admin_principal_arns leaves out {case.caller.arn}, so the cluster would not let us in",
+            "add the role or user of these credentials, or use those of one that is named",
+        )
+    elif named:
+        yield ok(f"{len(named)} are named, we among them")
+    elif others := [arn for arn in _admitted(case) if principal(arn) != us]:
+        yield warning(
+            f"the cluster lets in {_some(others)}; `up` would take that away, since no administrators are named",
+            "name all, yourself too, in infra.admin_principal_arns",
+        )
+    else:
+        yield ok("only we; infra.admin_principal_arns names others")
+
+
+def principal(arn: str) -> tuple[str, str]:
+    """Kind and name of the role or user behind an ARN, which may be that of a session."""
+    kind, *parts = arn.rpartition(":")[2].split("/")
+    return ("role", parts[0]) if kind == "assumed-role" else (kind, parts[-1] if parts else "")
+
+
+def _admitted(case: Case) -> Iterator[str]:
+    """Whom Terraform lets into the cluster that is there, without those who are developers by the settings."""
+    if case.cluster is None:
+        return
+    assert case.context is not None
+    name = case.settings.cluster_name
+    ours = Deployment(name, controller.tags(case.context))
+    for arn in case.aws.pages("eks", "list_access_entries", "accessEntries", clusterName=name):
+        entry = case.aws.call("eks", "describe_access_entry", clusterName=name, principalArn=arn)["accessEntry"]
+        if inventory.is_ours(entry.get("tags", {}), ours) and arn not in case.settings.infra.developer_principal_arns:
+            yield arn
 
 
 def region(case: Case) -> Iterator[Finding]:
@@ -245,9 +283,14 @@ def live_support(case: Case) -> Iterator[Finding]:
 
 def judge_version(version: str, whose: str, today: date) -> Iterator[Finding]:
     """Findings about an EKS version on a day."""
-    newest = max(SUPPORT_ENDS, key=lambda v: SUPPORT_ENDS[v])
+    oldest, newest = min(SUPPORT_ENDS, key=_number), max(SUPPORT_ENDS, key=_number)
     end = SUPPORT_ENDS.get(version)
-    if end is None:
+    if end is None and _number(version) < _number(oldest):
+        yield problem(
+            f"{whose} is {version}: its standard support by EKS ended before that of {oldest}",
+            f'set kubernetes_version = "{newest}" in [infra] of chaosctl.toml',
+        )
+    elif end is None:
         yield unknown(f"{whose} is {version}, of which no end of support is known here", f"{newest} is known")
     elif today > end:
         yield problem(
@@ -261,6 +304,11 @@ def judge_version(version: str, whose: str, today: date) -> Iterator[Finding]:
         )
     else:
         yield ok(f"{whose} is {version}, supported until {end}")
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """For comparing: 1.9 is older than 1.36."""
+    return tuple(map(int, version.split(".")))
 
 
 def tls(case: Case) -> Iterator[Finding]:
@@ -323,25 +371,28 @@ def judge_certificate(found: Certificate, today: date) -> Finding:
 
 
 def state_lock(case: Case) -> Iterator[Finding]:
-    """Nobody, dead or alive, holds the Terraform state."""
+    """Nobody, dead or alive, holds a Terraform state."""
     assert case.context is not None
-    said = lock_file(case.context, case.aws)
-    yield judge_lock(terraform_lock.of_file(said), case.context) if said else ok("not locked")
+    found = list(locks.held(case.context, case.aws))
+    yield from map(judge_lock, found)
+    if not found:
+        yield ok("not locked")
 
 
-def judge_lock(lock: terraform_lock.LockInfo | None, context: Context) -> Finding:
-    """What to think of a lock on the state."""
+def judge_lock(held: Held) -> Finding:
+    """What to think of a lock on a state."""
+    lock = held.info
     if lock is None:
-        return unknown("the state is locked by something that is not Terraform", "look at the .tflock in the bucket")
-    directory = context.workdir / MAIN
-    runs = terraform_lock.Runs(directory / "runs.jsonl")
-    if terraform_lock.is_stale(lock, runs, directory / "data"):
+        return unknown(
+            f"{held.state} is locked by something that is not Terraform", "look at its .tflock in the bucket"
+        )
+    if held.stale:
         return warning(f"a run that died left a lock: {lock}", "nothing to do: the next `chaosctl up` removes it")
-    holder = runs.holder(lock)
+    holder = held.runs.holder(lock)
     if holder and (holder.alive or holder.pid == os.getpid()):
         return warning(f"another run is at work: {lock}", f"wait for process {holder.pid} to end")
     return warning(
-        f"held by {lock}", f"wait for that run; if it is dead for certain: `terraform force-unlock {lock.id}`"
+        f"{held.state} is held by {lock}", f"wait for that run; if it is dead for certain: {unlocking(lock)}"
     )
 
 

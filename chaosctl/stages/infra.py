@@ -19,16 +19,18 @@ from chaosctl.adapters.terraform_plan import ResourceChange, changes
 from chaosctl.config import Settings
 from chaosctl.errors import PreconditionFailed
 from chaosctl.events import Emit, Step, Warned
-from chaosctl.stages import adopt, controller
+from chaosctl.stages import adopt, controller, nodes
 from chaosctl.stages.stage import KUBECONFIG, TOKEN, Context, StageResult
 from chaosctl.stages.sweep import sweep
 from chaosctl.toolbox import providers
 
 STATE_MARK = "chaosctl/bootstrap"  # object that says with which version of terraform/bootstrap the bucket is complete
 STATE_KEY = "{environment}/terraform.tfstate"  # in the bucket
+LOCK_SUFFIX = ".tflock"
 LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
 MAIN, BOOTSTRAP, ALARMS = "terraform", "bootstrap", "alarms"  # in Context.workdir
 EXAMINED, EXAMINED_MODULE = "plan", "plan-module"  # in Context.workdir
+NOT_THERE = {"CREATING", "DELETING", "FAILED"}  # statuses of a cluster that cannot be changed
 NOT_TERRAFORMS = {"deletion_protection"}  # provider 5.x cannot set it: `_protect` does
 
 
@@ -48,11 +50,12 @@ class Infra:
         bucket_made = ensure_state_bucket(context)
         terraform = open_terraform(context)
         taken_over = adopt.orphans(terraform, context.aws, deployment(context), wanted, context.emit)
+        resized = nodes.resize(context)
         applied = _apply(terraform, wanted, taken_over, context.emit)
         protected = _protect(context, context.settings.infra.deletion_protection)
         return StageResult(
-            changed=bool(applied.changes) or bucket_made or protected,
-            summary=f"Terraform: {applied.changes}",
+            changed=bool(applied.changes) or bucket_made or resized or protected,
+            summary=f"Terraform: {applied.changes}" + (", another number of nodes" if resized else ""),
             details={"changes": _counts(applied.changes), "outputs": dict(applied.outputs)},
         )
 
@@ -72,12 +75,10 @@ def _apply(terraform: Terraform, wanted: Mapping[str, Any], taken_over: Mapping[
 def variables(context: Context) -> dict[str, Any]:
     """Terraform's variables. Raises PreconditionFailed (INFRA-NO-CIDRS) when nobody says who may reach the cluster."""
     settings = context.settings
-    given = settings.infra.model_dump(exclude=NOT_TERRAFORMS)
-    if not given["public_access_cidrs"]:
-        del given["public_access_cidrs"]
-    wanted = {
+    return {
         **context.target.terraform_variables,
-        **given,
+        **settings.infra.model_dump(exclude=NOT_TERRAFORMS),
+        "public_access_cidrs": networks(context),
         "region": context.target.region,
         "environment": settings.environment,
         "cluster_name": settings.cluster_name,
@@ -85,14 +86,19 @@ def variables(context: Context) -> dict[str, Any]:
         **_app_variables(settings),
         "retiring_domains": _retiring(context),
     }
-    if not wanted.get("public_access_cidrs"):
+
+
+def networks(context: Context) -> list[str]:
+    """From where the Kubernetes API may be reached. Raises PreconditionFailed (INFRA-NO-CIDRS) when nobody says."""
+    said = context.settings.infra.public_access_cidrs or context.target.terraform_variables.get("public_access_cidrs")
+    if not said:
         raise PreconditionFailed(
             "it is not said from where the Kubernetes API may be reached",
             code="INFRA-NO-CIDRS",
             why="infra.public_access_cidrs is empty, and the target names no address of this machine",
             remedy='set it in chaosctl.toml to the address you are seen from: public_access_cidrs = ["203.0.113.7/32"]',
         )
-    return wanted
+    return list(said)
 
 
 def _app_variables(settings: Settings) -> dict[str, Any]:
@@ -206,9 +212,9 @@ def _bucket_mark(context: Context) -> tuple[bool, str]:
     return True, answer["Body"].read().decode(errors="replace")
 
 
-def lock_file(context: Context, aws: Aws) -> str:
-    """What the lock beside the state says, for terraform_lock.of_file; empty when nobody, dead or alive, holds it."""
-    key = STATE_KEY.format(environment=context.settings.environment) + ".tflock"
+def lock_file(context: Context, aws: Aws, state: str = STATE_KEY) -> str:
+    """What the lock beside a state says, for terraform_lock.of_file; empty when nobody, dead or alive, holds it."""
+    key = state.format(environment=context.settings.environment) + LOCK_SUFFIX
     try:
         answer = aws.call("s3", "get_object", Bucket=context.target.state_bucket, Key=key)
     except AwsRefused as error:
@@ -289,18 +295,32 @@ def _remove_cluster(context: Context) -> None:
     sweep(lambda: inventory.cluster(aws, wanted), aws, context.emit)
 
 
-def _protect(context: Context, wanted: bool) -> bool:
-    """Set the cluster's deletion protection; returns whether that changed anything. No cluster, nothing to do."""
-    aws, name = context.aws, context.settings.cluster_name
+def protected(context: Context) -> bool | None:
+    """Whether the cluster is protected against deletion; None when there is no cluster."""
     try:
-        cluster: Mapping[str, Any] = aws.call("eks", "describe_cluster", name=name)["cluster"]
+        told = context.aws.call("eks", "describe_cluster", name=context.settings.cluster_name)["cluster"]
     except AwsRefused as error:
         if error.not_found:
-            return False
+            return None
         raise
-    if bool(cluster.get("deletionProtection")) == wanted:
+    return bool(told.get("deletionProtection"))
+
+
+def unprotected(context: Context) -> str:
+    """How the deletion protection differs from the settings, in words; empty when it does not."""
+    now, wanted = protected(context), context.settings.infra.deletion_protection
+    return "" if now in (None, wanted) else f"is {_switch(now)}, infra.deletion_protection is {_switch(wanted)}"
+
+
+def _switch(on: bool | None) -> str:
+    return "on" if on else "off"
+
+
+def _protect(context: Context, wanted: bool) -> bool:
+    """Set the cluster's deletion protection; returns whether that changed anything. No cluster, nothing to do."""
+    if protected(context) in (None, wanted):
         return False
-    aws.call("eks", "update_cluster_config", name=name, deletionProtection=wanted)
+    context.aws.call("eks", "update_cluster_config", name=context.settings.cluster_name, deletionProtection=wanted)
     return True
 
 

@@ -6,8 +6,11 @@ from chaosctl.adapters import dns
 from chaosctl.adapters.aws import Aws
 from chaosctl.adapters.elb import LoadBalancer
 from chaosctl.adapters.inventory import Leftover
+from chaosctl.adapters.kube import INGRESSES
 from chaosctl.errors import PreconditionFailed
 from chaosctl.events import Step
+from chaosctl.stages import entrance
+from chaosctl.stages.access import Access
 from chaosctl.stages.controller import tags
 from chaosctl.stages.stage import Context
 
@@ -53,6 +56,25 @@ def lacks(context: Context, aws: Aws, balancer: LoadBalancer) -> str:
     if held.target == balancer.dns_name.lower() and held.owner:
         return ""
     return f"{held.name} leads to {held.target}" if held.target else f"{held.name} leads nowhere"
+
+
+def astray(context: Context, access: Access) -> str:
+    """Why the domain does not lead to the app's load balancer, in words; empty when it does, or there is none yet."""
+    settings = context.settings
+    ingress = access.kube.get(INGRESSES, settings.release, settings.namespace)
+    door = entrance.entrance(access.aws, ingress) if ingress else None
+    try:
+        return lacks(context, access.aws, door.balancer) if door else ""
+    except PreconditionFailed as error:
+        return f"{error.what}: {error.why}"
+
+
+def retired(context: Context, access: Access) -> str:
+    """The domain that the app has and is not to have any more, when its records are ours; empty when there is none."""
+    settings = context.settings
+    before = entrance.host_of(access.kube.get(INGRESSES, settings.release, settings.namespace))
+    kept = settings.tls.domain if settings.tls.on else ""
+    return before if before not in ("", kept) and _is_ours(context, access.aws, before) else ""
 
 
 def point(context: Context, aws: Aws, balancer: LoadBalancer) -> bool:

@@ -14,7 +14,7 @@ from chaosctl.adapters.helm import Helm, Release
 from chaosctl.adapters.kube import Kube
 from chaosctl.adapters.terraform_plan import ResourceChange
 from chaosctl.errors import StageFailed
-from chaosctl.stages import alarms, app, autoscaler, certificate, controller, costs, infra, redaction
+from chaosctl.stages import alarms, app, autoscaler, certificate, controller, costs, infra, naming, nodes, redaction
 from chaosctl.stages.access import Access
 from chaosctl.stages.costs import Item, Resource
 from chaosctl.stages.release import drift_of
@@ -51,10 +51,19 @@ class ReleaseChange:
 
 
 @dataclass(frozen=True)
+class RequestChange:
+    """What a stage changes by a request of its own, since Terraform cannot, or must leave it alone."""
+
+    object: str
+    what: str
+
+
+@dataclass(frozen=True)
 class Forecast:
     """All of it. Costs are dollars a month by the table of prices; items before and after."""
 
     resources: tuple[ResourceChange, ...]
+    requests: tuple[RequestChange, ...]
     releases: tuple[ReleaseChange, ...]
     before: tuple[Item, ...]
     after: tuple[Item, ...]
@@ -63,7 +72,7 @@ class Forecast:
     @property
     def different(self) -> bool:
         """Whether `up` would change anything."""
-        return bool(self.resources) or any(r.action != "nothing" for r in self.releases)
+        return bool(self.resources or self.requests) or any(r.action != "nothing" for r in self.releases)
 
 
 @dataclass(frozen=True)
@@ -79,12 +88,20 @@ def forecast(context: Context) -> Forecast:
     """Ask Terraform, Helm and the cluster. The caller holds the lock of the environment."""
     prices = _prices(context)
     resources = [*infra.examine_infra(context), *alarms.examine(context)]
-    releases = list(_releases(context))
+    access = Access(context)
+    there = bool((found := access.aws.cluster(context.settings.cluster_name)) and found.endpoint)
+    resizes = list(nodes.resizes(context))
+    releases = list(_releases(context, access, there=there))
     before, after = ([Resource(r.type, v) for r in resources if (v := _values(r, side))] for side in (0, 1))
+    after = _resized(after, {each.group.name: each.wanted.desired for each in resizes})
     zones = context.settings.infra.az_count
     doors = [_ingresses(r.current) for r in releases], [_ingresses(r.wanted) for r in releases]
     return Forecast(
         tuple(r for r in resources if r.matters),
+        (
+            *(RequestChange(f"node group {each.group.name}", str(each)) for each in resizes),
+            *_requests(context, access, there=there),
+        ),
         tuple(r.change for r in releases),
         tuple(costs.bill(before, balancers=sum(doors[0]), zones=zones, prices=prices)),
         tuple(costs.bill(after, balancers=sum(doors[1]), zones=zones, prices=prices)),
@@ -117,11 +134,35 @@ class _Future(Access):
         self.__dict__["cluster"] = Cluster(context.settings.cluster_name, "", "", "", "", "", LATER)
 
 
-def _releases(context: Context) -> Iterator[_Rendered]:
+def _of_group(resize: nodes.Resize) -> RequestChange:
+    return RequestChange(f"node group {resize.group.name}", str(resize))
+
+
+def _requests(context: Context, access: Access, *, there: bool) -> Iterator[RequestChange]:
+    """What `infra` and `app` do besides, of what they look at in a cluster that is there."""
+    if wrong := infra.unprotected(context):
+        yield RequestChange("deletion protection", wrong)
+    if not there:
+        return
+    if wrong := naming.astray(context, access):
+        yield RequestChange(f"DNS name {context.settings.tls.domain}", wrong)
+    if retired := naming.retired(context, access):
+        yield RequestChange(f"DNS name {retired}", "is not the app's any more, and goes")
+
+
+def _resized(resources: list[Resource], desired: Mapping[str, int]) -> list[Resource]:
+    """With the numbers of nodes that the groups are going to have: a plan of Terraform's has those that they have."""
+    return [
+        Resource(r.type, {**r.values, "scaling_config": [{"desired_size": desired[r.values["node_group_name"]]}]})
+        if r.type == "aws_eks_node_group" and r.values.get("node_group_name") in desired
+        else r
+        for r in resources
+    ]
+
+
+def _releases(context: Context, access: Access, *, there: bool) -> Iterator[_Rendered]:
     """The controller's, the autoscaler's if wanted, and the app's, compared with what is installed."""
-    settings, access = context.settings, Access(context)
-    found = access.aws.cluster(settings.cluster_name)
-    there = found is not None and bool(found.endpoint)
+    settings = context.settings
     values = {
         (controller.RELEASE, controller.NAMESPACE): controller.values(context, access if there else _Future(context)),
     }

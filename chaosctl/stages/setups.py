@@ -9,7 +9,8 @@ from chaosctl.config import InfraSettings
 from chaosctl.stages.costs import Item, Prices, Resource, bill
 
 BALANCERS = 1  # one Ingress
-DISK_GIB = 30  # default of node_disk_gib, which no setting changes
+DISK_GIB = InfraSettings().node_disk_gib  # for the trade-offs
+INSIGHTS_METRICS = 6  # that alarms look at with infra.container_insights only
 FREE_OUT_GB = 100  # a month and account, out to the internet
 # What Terraform makes besides, whatever the settings are; of alarms the metrics. A contract test counts it.
 ALWAYS = {"aws_eks_cluster": 1, "aws_kms_key": 3, "aws_cloudwatch_dashboard": 1, "aws_cloudwatch_metric_alarm": 13}
@@ -80,9 +81,12 @@ def resources(infra: InfraSettings, *, nodes: int | None = None) -> list[Resourc
         "scaling_config": [{"desired_size": infra.node_desired_size if nodes is None else nodes}],
         "instance_types": infra.node_instance_types,
     }
-    disk = {"block_device_mappings": [{"ebs": [{"volume_size": DISK_GIB}]}]}
+    disk = {"block_device_mappings": [{"ebs": [{"volume_size": infra.node_disk_gib}]}]}
+    always = dict(ALWAYS)
+    if not infra.container_insights:
+        always["aws_cloudwatch_metric_alarm"] -= INSIGHTS_METRICS
     return [
-        *(Resource(kind, {}) for kind, count in ALWAYS.items() for _ in range(count)),
+        *(Resource(kind, {}) for kind, count in always.items() for _ in range(count)),
         *[Resource("aws_nat_gateway", {}), Resource("aws_eip", {})] * gateways,
         Resource("aws_launch_template", disk),
         Resource("aws_eks_node_group", group),
@@ -108,6 +112,8 @@ def _used(infra: InfraSettings, usage: Usage, prices: Prices) -> Iterator[Item]:
 
 def _observations(infra: InfraSettings, prices: Prices) -> float:
     """Millions a month, with the app at its smallest: each kind of thing has so many metrics a minute."""
+    if not infra.container_insights:
+        return 0.0
     nodes = infra.node_desired_size
     pods = APP_PODS + SYSTEM_PODS + PODS_OF_NODE * nodes
     counts = {"cluster": 1, "node": nodes, "pod": pods, "container": pods + nodes}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from chaosctl.adapters import elb
 from chaosctl.adapters.aws import Aws, AwsRefused
 from chaosctl.adapters.inventory import Leftover
 from chaosctl.events import Emit, Step, Waiting
@@ -142,7 +143,7 @@ DELETIONS: Mapping[str, Callable[[Aws, str], None]] = {
     "alarm": _by_call("cloudwatch", "delete_alarms", "AlarmNames", many=True),
     "dashboard": _by_call("cloudwatch", "delete_dashboards", "DashboardNames", many=True),
     "SNS topic": _by_call("sns", "delete_topic", "TopicArn"),
-    "load balancer": _by_call("elbv2", "delete_load_balancer", "LoadBalancerArn"),
+    "load balancer": elb.delete,
     "target group": _by_call("elbv2", "delete_target_group", "TargetGroupArn"),
     "EKS node group": _node_group,
     "EKS cluster": _cluster,

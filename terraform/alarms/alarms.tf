@@ -114,6 +114,8 @@ resource "aws_cloudwatch_metric_alarm" "few_targets" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "crash_loop" {
+  count = var.container_insights ? 1 : 0
+
   alarm_name        = "${var.cluster_name}/crash-loop"
   alarm_description = "A container of the app waited to be restarted after crashing again and again, in two of five minutes."
 
@@ -134,6 +136,8 @@ resource "aws_cloudwatch_metric_alarm" "crash_loop" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "unready_pods" {
+  count = var.container_insights ? 1 : 0
+
   alarm_name        = "${var.cluster_name}/unready-pods"
   alarm_description = "Pods of the app were not ready for five minutes: their probes fail, they cannot start, or a rollout is stuck."
 
@@ -154,6 +158,8 @@ resource "aws_cloudwatch_metric_alarm" "unready_pods" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "few_nodes" {
+  count = var.container_insights ? 1 : 0
+
   alarm_name        = "${var.cluster_name}/few-nodes"
   alarm_description = "Fewer than ${var.least_nodes} nodes were there and well for two minutes."
 
@@ -193,6 +199,8 @@ resource "aws_cloudwatch_metric_alarm" "few_nodes" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "node_not_ready" {
+  count = var.container_insights ? 1 : 0
+
   alarm_name        = "${var.cluster_name}/node-not-ready"
   alarm_description = "A node was not ready, its kubelet was silent, or it was short of memory, disk or processes, for three minutes."
 

@@ -6,11 +6,11 @@ locals {
       "latency"           = aws_cloudwatch_metric_alarm.latency
       "unhealthy-targets" = aws_cloudwatch_metric_alarm.unhealthy_targets
       "few-targets"       = aws_cloudwatch_metric_alarm.few_targets
-      "crash-loop"        = aws_cloudwatch_metric_alarm.crash_loop
-      "unready-pods"      = aws_cloudwatch_metric_alarm.unready_pods
-      "few-nodes"         = aws_cloudwatch_metric_alarm.few_nodes
-      "node-not-ready"    = aws_cloudwatch_metric_alarm.node_not_ready
     },
+    { for alarm in aws_cloudwatch_metric_alarm.crash_loop : "crash-loop" => alarm },
+    { for alarm in aws_cloudwatch_metric_alarm.unready_pods : "unready-pods" => alarm },
+    { for alarm in aws_cloudwatch_metric_alarm.few_nodes : "few-nodes" => alarm },
+    { for alarm in aws_cloudwatch_metric_alarm.node_not_ready : "node-not-ready" => alarm },
     { for alarm in aws_cloudwatch_metric_alarm.certificate : "certificate" => alarm }
   )
   alarm_arns = [for alarm in local.alarms : alarm.arn]
@@ -22,7 +22,7 @@ locals {
 
   # Title, statistic, and metrics with their dimensions and how they are shown; in rows of three. `math` is of metrics
   # by their id.
-  graphs = [
+  every_graph = [
     {
       title = "Requests a minute"
       stat  = "Sum"
@@ -106,6 +106,11 @@ locals {
         ["ContainerInsights", "cluster_failed_node_count", local.of_cluster, {}],
       ]
     },
+  ]
+
+  # Without Container Insights nobody publishes those metrics.
+  graphs = [
+    for graph in local.every_graph : graph if var.container_insights || graph.metrics[0][0] != "ContainerInsights"
   ]
 }
 

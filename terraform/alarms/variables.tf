@@ -68,6 +68,13 @@ variable "least_nodes" {
   nullable    = false
 }
 
+variable "container_insights" {
+  description = "Whether Container Insights publishes metrics of pods and nodes; alarms of those exist only then."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "certificate_arn" {
   description = "ACM certificate that users see; none without TLS."
   type        = string

@@ -59,3 +59,16 @@ def test_every_command_and_option_exists(file: Path) -> None:
         path = max((p for p in known if words[: len(p.split())] == p.split()), key=len)
         options = [word for word in words if word.startswith("--")]
         assert [option for option in options if option not in known[path]] == [], line
+
+
+def test_destroying_builds_nothing_first() -> None:
+    (aws,) = (file for file in FILES if file.name == "aws.yml")
+    destroying = [step for step in steps(aws) if "== 'destroy'" in str(step.get("if")) and "run" in step]
+    assert [step["run"] for step in destroying] == ["chaosctl infra --only-access"]
+
+
+def test_credentials_last_no_longer_than_a_role_allows_by_default() -> None:
+    lasting = [
+        s["with"]["role-duration-seconds"] for f in FILES for s in steps(f) if "role-to-assume" in s.get("with", {})
+    ]
+    assert lasting and max(lasting) <= 3600

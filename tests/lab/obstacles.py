@@ -53,6 +53,20 @@ def deletion_protection(user: User) -> None:
         eks.update_cluster_config(name=name, deletionProtection=True)
 
 
+def balancer_protected(user: User) -> None:
+    """As the Ingress's annotation wishes it: the controller sets the attribute, and would set it again."""
+    wish = "alb.ingress.kubernetes.io/load-balancer-attributes=deletion_protection.enabled=true"
+    user.kubectl("-n", APP, "annotate", "ingress", APP, wish, "--overwrite")
+    elb, deadline = user.aws("elbv2"), time.monotonic() + 60
+    protected = {"Key": "deletion_protection.enabled", "Value": "true"}
+    while not any(
+        protected in elb.describe_load_balancer_attributes(LoadBalancerArn=lb["LoadBalancerArn"])["Attributes"]
+        for lb in elb.describe_load_balancers()["LoadBalancers"]
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
 def controller_scaled_to_nothing(user: User) -> None:
     user.kubectl("scale", "--replicas=0", *CONTROLLER)
 
@@ -71,6 +85,7 @@ DEPLOYED: Mapping[str, Obstacle] = {
     "Ingress without hostname": ingress_without_hostname,
     "stuck finalizer": stuck_finalizer,
     "budget that blocks": budget_that_blocks,
+    "load balancer protected": balancer_protected,
     **ANYWHERE,
 }
 

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +20,7 @@ from tests.lab.faults import FAULTS, TIMEOUT, Ended, cluster, seed_all
 from tests.lab.user import User
 
 pytestmark = [pytest.mark.lab, pytest.mark.soak]
+APP = "chaotic-backend"
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +66,22 @@ def test_a_disruption_budget_that_blocks_is_named(kube: Kube) -> None:
     kube.patch(DISRUPTION_BUDGETS, "coredns", {"spec": {"maxUnavailable": 1}}, "kube-system")
 
 
-def _is_strict(kube: Kube) -> bool:
-    found = kube.get(DISRUPTION_BUDGETS, "coredns", "kube-system") or {}
+def _is_strict(kube: Kube, name: str = "coredns", namespace: str = "kube-system") -> bool:
+    found = kube.get(DISRUPTION_BUDGETS, name, namespace) or {}
     return bool(found.get("status", {}).get("disruptionsAllowed") == 0)
+
+
+def test_credentials_that_are_over_are_named(user: User, kube: Kube) -> None:
+    """As of a shell into which somebody exported the credentials of a session this morning."""
+    told = dict(re.findall(r"^export (AWS_\w+)=(\S+)$", user.chaosctl("lab", "env").stdout, re.MULTILINE))
+    over = {**told, "CHAOSCTL_TARGET": "aws", "AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"}
+    found = json.loads(user.chaosctl("doctor", "--json", status=3, **over).stdout)["result"]["findings"]
+    (named,) = [finding for finding in found if finding["level"] == "problem"]
+    assert (named["origin"], named["what"].partition(":")[0]) == (
+        "AWS-CREDENTIALS",
+        "AWS does not accept these credentials",
+    )
+    assert "log in again" in named["remedy"]
 
 
 def test_subnets_without_their_tag_are_named_and_infra_puts_it_back(user: User, kube: Kube) -> None:
@@ -79,3 +95,15 @@ def test_subnets_without_their_tag_are_named_and_infra_puts_it_back(user: User, 
     assert "subnet tags: Ingress chaotic-backend/chaotic-backend" in refused.stderr
     user.chaosctl("infra")
     user.chaosctl("app")
+
+
+def test_a_disruption_budget_that_blocks_is_named_to_who_would_break_it(user: User, kube: Kube) -> None:
+    """On the command line; the app of the test before is there."""
+    kube.patch(DISRUPTION_BUDGETS, APP, {"spec": {"minAvailable": 3}}, APP)
+    wait_until(lambda: (_is_strict(kube, APP, APP), "its status"), "it to be observed", timeout=30, emit=ignore)
+    refused = user.chaosctl("chaos", "--kill-pods", "--dry-run", status=14)
+    assert "[CHAOS-PDB]" in refused.stderr
+    assert f"would violate the PodDisruptionBudget {APP}" in refused.stderr
+    assert "allows 0 disruptions now" in refused.stderr
+    user.chaosctl("app")
+    user.chaosctl("chaos", "--kill-pods", "--dry-run")

@@ -118,11 +118,27 @@ def test_the_network_interface_of_a_node_holds_its_pods_addresses(user: User, aw
     assert len(found) == 1
 
 
+def webhook_certificate(user: User) -> dict[str, Any]:
+    """What the load balancer controller serves its webhooks with, and what the API server trusts it by."""
+    secret = json.loads(user.kubectl("-n", "kube-system", "get", "secret", "aws-load-balancer-tls", "-o", "json"))
+    kinds = ("validatingwebhookconfiguration", "mutatingwebhookconfiguration")
+    found = [json.loads(user.kubectl("get", kind, "aws-load-balancer-webhook", "-o", "json")) for kind in kinds]
+    trusted = {f"{c['kind']} {w['name']}": w["clientConfig"]["caBundle"] for c in found for w in c["webhooks"]}
+    return {"secret": secret["data"], "trusted": trusted}
+
+
 def test_a_second_up_changes_nothing(user: User, deployed: str) -> None:
-    before = uids(user)
+    before, served = uids(user), webhook_certificate(user)
+    assert served["secret"]["tls.crt"] and all(served["trusted"].values())
     stages = user.json("up")["stages"]
     assert {name: stage["changed"] for name, stage in stages.items()} == dict.fromkeys(stages, False)
     assert uids(user) == before
+    assert webhook_certificate(user) == served
+
+
+def test_after_up_plan_has_nothing_to_change(user: User, deployed: str) -> None:
+    found = user.json("plan", status=0)
+    assert (found["different"], found["terraform"], found["aws"]) == (False, [], [])
 
 
 def test_smoke_passes_and_fails_by_its_limit(user: User, url: str) -> None:

@@ -27,6 +27,9 @@ UP = [
     Point("the controller starts", r"controller: install the AWS", "SIGTERM"),
     Point("helm installs the app", r"installing chaotic-backend", "SIGKILL"),
     Point("the app is checked", r"app: install the app", "SIGINT"),
+    Point(
+        "alarms are made, with a state and a lock of their own", r"aws_cloudwatch_metric_alarm.\S+: create", EVERYTHING
+    ),
     Point("smoke", r"smoke: ", "SIGTERM"),
 ]
 DOWN = [

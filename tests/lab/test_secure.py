@@ -144,6 +144,10 @@ def test_a_second_up_changes_nothing(user: User, deployed: str) -> None:
     assert {name: stage["changed"] for name, stage in stages.items()} == dict.fromkeys(stages, False)
 
 
+def test_after_up_plan_has_nothing_to_change(user: User, deployed: str) -> None:
+    assert user.json("plan", status=0)["different"] is False
+
+
 def test_a_name_that_was_taken_away_is_drift_and_comes_back(user: User, aws: Any, trust: str) -> None:
     route53 = aws("route53")
     zone = route53.list_hosted_zones()["HostedZones"][0]["Id"]
@@ -153,6 +157,7 @@ def test_a_name_that_was_taken_away_is_drift_and_comes_back(user: User, aws: Any
     route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=change)
     found = user.json("status", "--drift", status=2)["drift"]
     assert [difference["object"] for difference in found] == [f"DNS name {DOMAIN}"]
+    assert [change["object"] for change in user.json("plan", status=2)["aws"]] == [f"DNS name {DOMAIN}"]
     assert user.json("app")["changed"] is True
     curl(user, "--cacert", trust, f"https://{DOMAIN}/")
 

@@ -30,6 +30,9 @@ def test_the_command_line_wins_over_environment_and_file(monkeypatch: pytest.Mon
     assert (settings.region, settings.smoke.requests, settings.smoke.limit_ms) == ("eu-north-1", 70, 100)
 
 
+ROLE = "arn:aws:iam::123456789012:role/deployer"
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -39,8 +42,13 @@ def test_the_command_line_wins_over_environment_and_file(monkeypatch: pytest.Mon
         ('cluster_name = "Not A Label"', "cluster_name"),
         ("[infra]\nnode_min_size = 5", "node_min_size"),
         ('[infra]\npublic_access_cidrs = ["10.0.0.1/8"]', "public_access_cidrs"),
+        ('[infra]\nadmin_principal_arns = ["arn:aws:sts::123456789012:assumed-role/ci/run"]', "admin_principal_arns"),
+        ('[infra]\nadmin_principal_arns = ["A"]\ndeveloper_principal_arns = ["A"]'.replace("A", ROLE), "both in"),
+        ('[infra]\naddon_versions = {ebs = "v1"}', "no such add-on: ebs"),
+        ("[infra]\nlog_retention_days = 31", "log_retention_days"),
+        ("[infra]\nnode_disk_gib = 8", "node_disk_gib"),
         ('target = "moon"', "target"),
-        ("[smoke]\nrequests = 0", "smoke.requests"),
+        ("[smoke]\nrequests = 49", "smoke.requests"),
         ('[tls]\ndomain = "Shop"', "tls.domain"),
         ('[tls]\ndomain = "shop.example.com"\nzone = "ample.com"', "not in zone"),
         ('[tls]\nzone = "example.com"', "not in zone"),

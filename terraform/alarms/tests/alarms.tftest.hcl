@@ -21,7 +21,7 @@ variables {
 
 run "limits_are_those_of_what_is_watched" {
   assert {
-    condition     = aws_cloudwatch_metric_alarm.few_targets.threshold == 2 && aws_cloudwatch_metric_alarm.few_nodes.threshold == 2
+    condition     = aws_cloudwatch_metric_alarm.few_targets.threshold == 2 && aws_cloudwatch_metric_alarm.few_nodes[0].threshold == 2
     error_message = "The limits are those of the disruption budget and of the node group."
   }
 
@@ -111,4 +111,24 @@ run "thresholds_mean_something" {
   }
 
   expect_failures = [var.error_percent, var.latency_seconds]
+}
+
+run "without_container_insights_nothing_looks_at_its_metrics" {
+  variables {
+    container_insights = false
+  }
+
+  assert {
+    condition = (
+      length(aws_cloudwatch_metric_alarm.crash_loop) == 0 && length(aws_cloudwatch_metric_alarm.unready_pods) == 0 &&
+      length(aws_cloudwatch_metric_alarm.few_nodes) == 0 && length(aws_cloudwatch_metric_alarm.node_not_ready) == 0 &&
+      length(output.alarms) == 4
+    )
+    error_message = "An alarm that nobody feeds says INSUFFICIENT_DATA for ever."
+  }
+
+  assert {
+    condition     = !strcontains(aws_cloudwatch_dashboard.main.dashboard_body, "ContainerInsights")
+    error_message = "The dashboard has graphs that stay empty."
+  }
 }

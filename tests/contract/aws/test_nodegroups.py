@@ -1,12 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from chaosctl.adapters import eks
+from chaosctl.adapters.aws import Aws
+from chaosctl.adapters.eks import Sizes
+from chaosctl.adapters.inventory import Deployment
+from chaosctl.events import ignore
 from chaosctl.lab.aws import scaling
 from tests.contract.aws.conftest import Lab, MakeCluster, Network
 
@@ -218,3 +225,44 @@ def test_a_cluster_with_groups_is_not_deleted(lab: Lab, make_nodegroup: MakeNode
     make_nodegroup()
     with pytest.raises(ClientError, match="ResourceInUseException"):
         lab.client("eks").delete_cluster(name="demo")
+
+
+@pytest.mark.parametrize("wanted", [Sizes(3, 4, 3), Sizes(1, 1, 1), Sizes(1, 4, 2)])
+def test_chaosctl_resizes_a_group_in_one_request(
+    lab: Lab, make_nodegroup: MakeNodegroup, monkeypatch: pytest.MonkeyPatch, wanted: Sizes
+) -> None:
+    monkeypatch.setattr(eks, "POLL_SECONDS", 0.01)
+    make_nodegroup(tags={"chaosctl:cluster": "demo"})
+    all_ready(lab)
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    aws = Aws({"AWS_ENDPOINT_URL": lab.url, **keys}, "us-west-2")
+    (group,) = eks.node_groups(aws, Deployment("demo", {"chaosctl:cluster": "demo"}))
+    assert group.sizes == Sizes(1, 4, 2)
+    with ready_as_they_come(lab):
+        eks.resize(aws, group, wanted, ignore)
+    assert nodegroup(lab)["status"] == "ACTIVE"
+    assert nodegroup(lab)["scalingConfig"] == {
+        "minSize": wanted.least,
+        "maxSize": wanted.most,
+        "desiredSize": wanted.desired,
+    }
+    assert list(eks.node_groups(aws, Deployment("demo", {"chaosctl:cluster": "another"}))) == []
+
+
+@contextmanager
+def ready_as_they_come(lab: Lab) -> Iterator[None]:
+    """What the reconcilers do: nodes get ready, groups settle."""
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(0.02):
+            all_ready(lab)
+            lab.scaling.reconcile()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        worker.join()

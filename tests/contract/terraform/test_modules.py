@@ -6,11 +6,13 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chaosctl import config
 from chaosctl.adapters import process
+from chaosctl.adapters.terraform_plan import changes
 from chaosctl.config import InfraSettings, Settings, ToolboxSettings
 from chaosctl.events import ignore
 from chaosctl.stages import costs, setups
@@ -19,6 +21,7 @@ from chaosctl.toolbox import Toolbox, providers
 
 ROOTS = ("terraform", "terraform/bootstrap", "terraform/alarms")
 SET_BY_STAGES = {"region", "environment", "cluster_name", "namespace"}
+ENDPOINT = "aws_sns_topic_subscription.endpoint"
 NOT_TERRAFORMS = {"deletion_protection"}
 
 
@@ -77,7 +80,7 @@ def defaults(terraform: Terraform) -> dict[str, object]:
     """Default of each variable as Terraform sees it; asked through the console, which knows the types."""
     names = [*InfraSettings.model_fields, *SET_BY_STAGES]
     wanted = [name for name in names if name not in NOT_TERRAFORMS | {"public_access_cidrs"}]
-    question = f"jsonencode({{{', '.join(f'{name} = var.{name}' for name in wanted)}}})\n"
+    question = f"jsonencode({{{', '.join(f'{name} = nonsensitive(var.{name})' for name in wanted)}}})\n"
     done = process.run(
         [terraform.program, "console", "-var", 'public_access_cidrs=["203.0.113.7/32"]'],
         cwd=terraform.home / "console",
@@ -101,15 +104,25 @@ def test_settings_and_variables_have_the_same_names_and_defaults(terraform: Terr
 
 
 @pytest.fixture(scope="module")
-def made(terraform: Terraform) -> Mapping[str, list[Resource]]:
+def stack(terraform: Terraform) -> list[dict[str, Any]]:
+    """What Terraform tells of the tests of the main module."""
+    return _told(terraform, "terraform", "stack")
+
+
+@pytest.fixture(scope="module")
+def made(terraform: Terraform, stack: list[dict[str, Any]]) -> Mapping[str, list[Resource]]:
     """What the runs of the modules' tests make or plan, by the name of the run."""
-    return {**_made(terraform, "terraform", "stack"), **_made(terraform, "terraform/alarms", "alarms")}
+    return {**_made(stack), **_made(_told(terraform, "terraform/alarms", "alarms"))}
 
 
-def _made(terraform: Terraform, root: str, file: str) -> dict[str, list[Resource]]:
-    found = {}
+def _told(terraform: Terraform, root: str, file: str) -> list[dict[str, Any]]:
     lines = terraform(root, "test", "-json", "-verbose", f"-filter=tests/{file}.tftest.hcl").splitlines()
-    for told in map(json.loads, lines):
+    return [json.loads(line) for line in lines]
+
+
+def _made(lines: list[dict[str, Any]]) -> dict[str, list[Resource]]:
+    found = {}
+    for told in lines:
         if told["type"] == "test_state":
             resources = told["test_state"]["root_module"]["resources"]
             found[told["@testrun"]] = [Resource(r["type"], r["values"]) for r in resources if r["mode"] == "managed"]
@@ -119,6 +132,23 @@ def _made(terraform: Terraform, root: str, file: str) -> dict[str, list[Resource
                 Resource(c["type"], c["change"]["after"]) for c in changes if c["change"]["after"]
             ]
     return found
+
+
+def test_the_token_in_a_url_is_neither_in_an_address_nor_in_what_plan_shows(stack: list[dict[str, Any]]) -> None:
+    """Addresses are what plans, progress and logs show of a resource; of its values what is sensitive is hidden."""
+    (state,) = (
+        told["test_state"] for told in stack if told.get("@testrun") == "alarms_can_be_told" and "test_state" in told
+    )
+    (endpoint,) = (r for r in state["root_module"]["resources"] if r["address"].startswith(ENDPOINT))
+    assert "t0ken" in endpoint["values"]["endpoint"]
+    assert "t0ken" not in endpoint["address"]
+    hidden = endpoint["sensitive_values"]
+    assert hidden["endpoint"] is True
+    before = {**endpoint["values"], "endpoint": "https://example.com/alarms?token=old"}
+    change = {"actions": ["update"], "before": before, "after": endpoint["values"], "after_unknown": {}}
+    change |= {"before_sensitive": hidden, "after_sensitive": hidden}
+    shown = changes({"resource_changes": [{"address": endpoint["address"], "type": "x", "change": change}]})
+    assert [(a.path, a.before, a.after) for a in shown[0].attributes] == [("endpoint", "(sensitive)", "(sensitive)")]
 
 
 @pytest.mark.parametrize(

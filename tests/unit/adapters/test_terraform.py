@@ -161,10 +161,12 @@ def test_the_users_terraform_settings_do_not_reach_it(world: World, monkeypatch:
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", "/nowhere/terraformrc")
     monkeypatch.setenv("TF_CLI_ARGS_apply", "-destroy")
     monkeypatch.setenv("TF_WORKSPACE", "other")
+    monkeypatch.setenv("TF_VAR_container_insights", "false")
     world.open().init()
     env = world.calls()[0]["env"]
     assert env["TF_CLI_CONFIG_FILE"] == str(world.home / "terraform.tfrc")
     assert env["TF_CLI_ARGS_apply"] == env["TF_WORKSPACE"] == ""
+    assert "TF_VAR_container_insights" not in env  # an empty one would be a value
     assert (env["TF_IN_AUTOMATION"], env["AWS_REGION"]) == ("1", "us-west-2")
 
 

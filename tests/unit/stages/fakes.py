@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from chaosctl.adapters.kube import PODS, Kube, Object, Resource
+from chaosctl.adapters.kube import INGRESSES, PODS, Kube, Object, Resource
 from chaosctl.adapters.pod import Pod
 
 KINDS = {
     "Deployment": Resource("apps", "v1", "deployments"),
     "Service": Resource("", "v1", "services"),
+    "Ingress": INGRESSES,
     "Namespace": Resource("", "v1", "namespaces", namespaced=False),
 }
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from moto import mock_aws
 from chaosctl.adapters.aws import Aws
 from chaosctl.adapters.elb import LoadBalancer, TargetHealth
 from chaosctl.adapters.kube import DISRUPTION_BUDGETS, INGRESSES
-from chaosctl.config import Settings
+from chaosctl.config import InfraSettings, Settings
 from chaosctl.errors import PreconditionFailed
 from chaosctl.events import ignore
 from chaosctl.stages import alarms, entrance
@@ -59,6 +60,15 @@ def test_the_module_is_told_what_cloudwatch_calls_things(
     assert wanted["target_group"] == "targetgroup/web/0123456789abcdef"
     assert wanted["topic_arn"] == f"arn:aws:sns:us-west-2:123456789012:{CLUSTER}-alarms"
     assert (wanted["least_targets"], wanted["least_nodes"], wanted["certificate_arn"]) == (2, 2, None)
+
+
+def test_without_container_insights_the_module_is_told(
+    aws: Aws, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entrance, "entrance", lambda *_: DOOR)
+    assert alarms.variables(context, access(aws))["container_insights"] is True
+    without = replace(context, settings=Settings(cluster_name=CLUSTER, infra=InfraSettings(container_insights=False)))
+    assert alarms.variables(without, access(aws))["container_insights"] is False
 
 
 @pytest.mark.parametrize(("budget", "least"), [(None, 1), ("50%", 1), (3, 3)])

@@ -6,10 +6,19 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
+from moto.elbv2.models import ELBv2Backend
 
 from chaosctl.adapters import elb
 from chaosctl.adapters.aws import Aws
-from chaosctl.adapters.kube import DEPLOYMENTS, DISRUPTION_BUDGETS, INGRESSES, SERVICES, Object
+from chaosctl.adapters.kube import (
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    GATEWAYS,
+    INGRESSES,
+    SERVICES,
+    TARGET_GROUP_BINDINGS,
+    Object,
+)
 from chaosctl.adapters.terraform import TerraformFailed
 from chaosctl.config import Settings
 from chaosctl.errors import ExitStatus, LeftoversFound
@@ -61,6 +70,65 @@ def test_only_what_the_controller_acts_upon_is_deleted() -> None:
     kube.put(SERVICES, entry("inner", type="ClusterIP"))
     assert destroy._ask(kube, ignore) == 2
     assert kube.said == ["delete ingresses door", "delete services balanced"]
+
+
+def balancer(aws: Aws, *, protected: bool) -> str:
+    vpc = aws.call("ec2", "create_vpc", CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        aws.call(
+            "ec2", "create_subnet", VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"us-west-2{zone}"
+        )
+        for number, zone in enumerate("ab")
+    ]
+    tags = [{"Key": elb.CLUSTER_TAG, "Value": CLUSTER}]
+    made = aws.call(
+        "elbv2", "create_load_balancer", Name="l", Subnets=[s["Subnet"]["SubnetId"] for s in subnets], Tags=tags
+    )
+    arn: str = made["LoadBalancers"][0]["LoadBalancerArn"]
+    on = [{"Key": elb.PROTECTION, "Value": str(protected).lower()}]
+    aws.call("elbv2", "modify_load_balancer_attributes", LoadBalancerArn=arn, Attributes=on)
+    return arn
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_a_protected_load_balancer_is_deleted(
+    aws: Aws, context: Context, monkeypatch: pytest.MonkeyPatch, protected: bool
+) -> None:
+    arn, delete = balancer(aws, protected=protected), ELBv2Backend.delete_load_balancer
+
+    def as_aws_does(backend: Any, arn: str) -> None:
+        assert backend.load_balancers[arn].attrs[elb.PROTECTION] == "false", "AWS refuses to delete it"
+        delete(backend, arn)
+
+    monkeypatch.setattr(ELBv2Backend, "delete_load_balancer", as_aws_does)
+    destroy._in_its_place(None, aws, context)
+    assert elb.load_balancers(aws, CLUSTER) == []
+    assert not elb.unprotect(aws, arn), "what is gone is no reason to stop"
+
+
+def test_protection_goes_before_the_ingress_where_it_is_wished_for_and_where_it_is(aws: Aws, context: Context) -> None:
+    arn, kube, wish = balancer(aws, protected=True), FakeKube(), "alb.ingress.kubernetes.io/load-balancer-attributes"
+    door = entry("door")
+    door["metadata"]["annotations"] = {wish: "idle_timeout.timeout_seconds=30, deletion_protection.enabled=true"}
+    kube.put(INGRESSES, door)
+    kube.put(INGRESSES, entry("plain"))
+    destroy._unprotect(kube, aws, context)
+    assert kube.said == ["patch ingresses door"]
+    wished = kube.list(INGRESSES)[0]["metadata"]["annotations"][wish]
+    assert wished == "idle_timeout.timeout_seconds=30, deletion_protection.enabled=false"
+    assert not elb.unprotect(aws, arn), "it is off already"
+
+
+def test_gateways_are_deleted_and_waited_for_and_their_bindings_go_with_them(aws: Aws, context: Context) -> None:
+    kube = FakeKube()
+    gateway = held("gate", "gateway.k8s.aws/alb")
+    kube.put(GATEWAYS, gateway)
+    binding = entry("made-for-the-gateway")
+    binding["metadata"]["labels"] = {"gateway.k8s.aws/stack-name": "gate"}
+    kube.put(TARGET_GROUP_BINDINGS, binding)
+    assert destroy._left(kube, aws, context) == "shop/gate"
+    assert destroy._ask(kube, ignore) == 1
+    assert kube.said == ["delete gateways gate"]
 
 
 def test_what_a_dead_controller_left_is_deleted_in_its_place(

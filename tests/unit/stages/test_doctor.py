@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from chaosctl.adapters import inventory
-from chaosctl.adapters.aws import AwsRefused, Caller
+from chaosctl.adapters.aws import AwsRefused, Caller, Login
 from chaosctl.adapters.inventory import Leftover
 from chaosctl.config import InfraSettings, Settings
 from chaosctl.errors import PreconditionFailed
@@ -62,6 +63,9 @@ class FakeAws:
     def caller(self) -> Caller:
         return self.call("sts", "caller")  # type: ignore[no-any-return]
 
+    def login(self) -> Login:
+        return self.call("sts", "login")  # type: ignore[no-any-return]
+
 
 @dataclass
 class FakeAccess:
@@ -90,17 +94,60 @@ def test_expired_credentials(tmp_path: Path) -> None:
     assert [(f.level, f.remedy) for f in found] == [(Level.PROBLEM, "log in")]
 
 
-def test_credentials_that_soon_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    soon = datetime.now(UTC) + timedelta(minutes=20)
-    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", soon.isoformat())
-    found = list(examinations.credentials(case(tmp_path, {"caller": Caller("1" * 12, "arn:me")})))
-    assert [f.level.value for f in found] == ["ok", "warning"]
+@pytest.mark.parametrize(
+    ("minutes", "renewed", "expected"),
+    [
+        (20, False, ["ok", "warning"]),
+        (20, True, ["ok"]),  # a role's credentials last an hour, and botocore has new ones then
+        (90, False, ["ok"]),
+        (None, False, ["ok"]),
+    ],
+)
+def test_credentials_that_soon_expire(tmp_path: Path, minutes: int | None, renewed: bool, expected: list[str]) -> None:
+    until = None if minutes is None else datetime.now(UTC) + timedelta(minutes=minutes)
+    answers = {"caller": Caller("1" * 12, "arn:me"), "login": Login(until, renewed)}
+    assert levels(examinations.credentials(case(tmp_path, answers))) == expected
 
 
 def test_another_account_than_the_pinned_one(tmp_path: Path) -> None:
     answers = {"caller": Caller("1" * 12, "arn:me")}
     assert levels(examinations.account(case(tmp_path, answers, account_id="2" * 12))) == ["problem"]
     assert levels(examinations.account(case(tmp_path, answers, account_id="1" * 12))) == ["ok"]
+
+
+CI, ANN = "arn:aws:iam::111111111111:role/deploy/ci", "arn:aws:iam::111111111111:user/ann"
+CI_SESSION = "arn:aws:sts::111111111111:assumed-role/ci/run-7"
+
+
+def admitted(*arns: str) -> dict[str, Any]:
+    """A cluster whose access entries are Terraform's."""
+    tags = {"chaosctl:cluster": "chaotic-backend-cluster", "chaosctl:environment": "default"}
+    return {**CLUSTER, "list_access_entries": arns, "describe_access_entry": {"accessEntry": {"tags": tags}}}
+
+
+@pytest.mark.parametrize(
+    ("caller", "named", "there", "level"),
+    [
+        (CI_SESSION, [], (), "ok"),
+        (CI_SESSION, [], (CI,), "ok"),
+        (ANN, [], (CI,), "warning"),  # each `up` would take the other's entry
+        (ANN, [CI, ANN], (CI,), "ok"),
+        (CI_SESSION, [CI, ANN], (), "ok"),
+        (ANN, [CI], (), "problem"),  # nobody could go on after `infra`
+    ],
+)
+def test_who_administers_the_cluster(
+    tmp_path: Path, caller: str, named: list[str], there: tuple[str, ...], level: str
+) -> None:
+    answers = {**(admitted(*there) if there else {}), "caller": Caller("1" * 12, caller)}
+    infra = InfraSettings(admin_principal_arns=named)
+    assert levels(examinations.administrators(case(tmp_path, answers, infra=infra))) == [level]
+
+
+def test_developers_are_no_administrators(tmp_path: Path) -> None:
+    answers = {**admitted(CI), "caller": Caller("1" * 12, ANN)}
+    infra = InfraSettings(developer_principal_arns=[CI])
+    assert levels(examinations.administrators(case(tmp_path, answers, infra=infra))) == ["ok"]
 
 
 def test_a_region_with_too_few_zones(tmp_path: Path) -> None:
@@ -151,6 +198,9 @@ def test_a_missing_tool() -> None:
         ("1.35", date(2027, 1, 26), "warning"),
         ("1.36", TODAY, "ok"),
         ("1.40", TODAY, "unknown"),
+        ("1.33", TODAY, "problem"),
+        ("1.28", TODAY, "problem"),
+        ("1.9", TODAY, "problem"),
     ],
 )
 def test_the_end_of_support(version: str, today: date, level: str) -> None:
@@ -166,17 +216,36 @@ def test_the_table_of_versions_is_the_labs() -> None:
     assert ends == examinations.SUPPORT_ENDS
 
 
-def test_a_lock_of_somebody_else(tmp_path: Path) -> None:
-    locked = {"get_object": {"Body": BytesIO(json.dumps(LOCK).encode())}}
-    (found,) = examinations.state_lock(case(tmp_path, locked))
+class Locked(FakeAws):
+    """An account in whose bucket the lock files of these states are."""
+
+    def __init__(self, *states: str) -> None:
+        super().__init__()
+        self.states = states
+
+    def call(self, service: str, operation: str, **given: Any) -> Any:
+        if given["Key"].removesuffix(".tflock") in self.states:
+            return {"Body": BytesIO(json.dumps(LOCK).encode())}
+        raise refused("NoSuchKey")
+
+
+def locked(tmp_path: Path, *states: str) -> Case:
+    examined = case(tmp_path)
+    examined.__dict__["access"] = FakeAccess(Locked(*states), FakeKube())
+    return examined
+
+
+@pytest.mark.parametrize("state", ["default/terraform.tfstate", "default/alarms.tfstate"])
+def test_a_lock_of_somebody_else(tmp_path: Path, state: str) -> None:
+    (found,) = examinations.state_lock(locked(tmp_path, state))
     assert found.level is Level.WARNING
-    assert "ann@laptop" in found.what
-    assert "force-unlock 4a" in found.remedy
+    assert f"{state} is held by ann@laptop" in found.what
+    assert "`chaosctl infra --unlock 4a`" in found.remedy
 
 
 def test_a_lock_of_a_dead_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chaosctl.adapters.terraform_lock.is_stale", lambda *_: True)
-    (found,) = examinations.state_lock(case(tmp_path, {"get_object": {"Body": BytesIO(json.dumps(LOCK).encode())}}))
+    (found,) = examinations.state_lock(locked(tmp_path, "default/terraform.tfstate"))
     assert "died" in found.what
 
 
@@ -250,11 +319,24 @@ def test_a_bug_in_a_look_is_not_hidden(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> list[Event]:
-    only(monkeypatch, Examination("x", lambda _: findings, "nothing", before_up=True))
+    only(monkeypatch, Examination("x", lambda _: findings, "nothing"))
     said: list[Event] = []
     target = Target("fake", "us-west-2", {}, {}, "bucket")
     Doctor().run(Context(Settings(), target, said.append, lambda *_: {}, tmp_path))
     return said
+
+
+def test_up_looks_at_all_that_doctor_looks_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def look(name: str, _: Case | None = None) -> list[Finding]:
+        asked.append(name)
+        return [ok(name)]
+
+    only(monkeypatch, *(Examination(e.name, partial(look, e.name), e.needs) for e in EXAMINATIONS))
+    target = Target("fake", "us-west-2", {}, {}, "bucket", checks=(Check("own", partial(look, "own")),))
+    Doctor().run(Context(Settings(), target, lambda _: None, lambda *_: {}, tmp_path))
+    assert sorted(asked) == sorted([*(e.name for e in EXAMINATIONS), "own"])
 
 
 def test_up_goes_on_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,6 +355,13 @@ def test_every_look_has_a_name_of_its_own() -> None:
     assert len({e.name for e in EXAMINATIONS}) == len(EXAMINATIONS)
 
 
-def test_a_version_that_ends_stops_up(tmp_path: Path) -> None:
-    infra = InfraSettings(kubernetes_version="1.33")
-    assert levels(examinations.support(case(tmp_path, infra=infra))) == ["unknown"]
+@pytest.mark.parametrize("version", ["1.28", "1.33"])
+def test_a_version_whose_support_has_ended_stops_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    only(monkeypatch, *(e for e in EXAMINATIONS if e.name == "EKS support"))
+    examined = case(tmp_path, infra=InfraSettings(kubernetes_version=version))
+    assert examined.context is not None
+    with pytest.raises(PreconditionFailed) as failure:
+        Doctor().run(examined.context)
+    assert f"infra.kubernetes_version is {version}" in failure.value.why

@@ -42,6 +42,7 @@ class FakeAws:
     lock: str = ""
     cluster_data: dict[str, Any] | None = None
     groups: list[str] = field(default_factory=list)
+    nodes: int = 2
     asked: list[str] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
 
@@ -74,6 +75,17 @@ class FakeAws:
 
     def release_address(self, AllocationId: str) -> None:
         self.released.append(AllocationId)
+
+    def describe_nodegroup(self, clusterName: str, nodegroupName: str) -> Any:
+        sizes = {"minSize": 2, "maxSize": 4, "desiredSize": self.nodes}
+        return {"nodegroup": {"status": "ACTIVE", "tags": OURS["tags"], "scalingConfig": sizes}}
+
+    def update_nodegroup_config(self, clusterName: str, nodegroupName: str, scalingConfig: dict[str, int]) -> Any:
+        self.nodes = scalingConfig["desiredSize"]
+        return {"update": {"id": "u", "status": "Successful"}}
+
+    def describe_update(self, **_: str) -> Any:
+        return {"update": {"id": "u", "status": "Successful"}}
 
     def pages(self, service: str, operation: str, key: str, **_: Any) -> list[Any]:
         return list(self.groups) if operation == "list_nodegroups" else []
@@ -214,6 +226,22 @@ def test_deletion_protection_follows_the_settings(world: World) -> None:
     world.aws.cluster_data = {"deletionProtection": False}
     infra.Infra().run(with_infra(world.context, deletion_protection=True))
     assert world.aws.cluster_data == {"deletionProtection": True}
+
+
+def test_the_number_of_nodes_follows_the_settings_before_terraform_is_applied(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.aws.cluster_data, world.aws.groups = dict(OURS), ["main"]
+    seen: list[int] = []
+    applied = world.main.apply
+
+    def apply(*given: Any) -> Applied:
+        seen.append(world.aws.nodes)
+        return applied(*given)
+
+    monkeypatch.setattr(world.main, "apply", apply)
+    result = infra.Infra().run(with_infra(world.context, node_desired_size=3))
+    assert seen == [3] and "another number of nodes" in result.summary
 
 
 def test_destroy_clears_protection_then_removes_nodes_cluster_and_the_rest(world: World) -> None:

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from chaosctl.stages.redaction import diff, shown
 
 
@@ -38,3 +42,54 @@ def test_what_kubectl_keeps_repeats_everything_and_is_left_out() -> None:
 
 def test_the_same_has_no_diff() -> None:
     assert diff(pod(PORT="1"), pod(PORT="1")) == []
+
+
+SECRET_KEYS = [
+    "password",
+    "DB_PASSWORD",
+    "example.com/api-token",
+    "clientSecret",
+    "apiKey",
+    "private_key",
+    "passphrase",
+]
+VALUES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=6, max_size=20).map("s3cr".__add__)
+
+
+def placed(key: str, value: str) -> list[dict[str, Any]]:
+    """The same secret, wherever it may be."""
+    flag = f"--{key.replace('/', '.').lower()}"
+    return [
+        {"kind": "ConfigMap", "data": {key: value}},
+        {"kind": "Ingress", "metadata": {"annotations": {key: value}}},
+        {"kind": "Any", "spec": {"deep": [{"down": {key: value}}]}},
+        pod(**{key: value}),
+        {"kind": "Pod", "spec": {"containers": [{"args": [f"{flag}={value}"]}]}},
+        {"kind": "Pod", "spec": {"containers": [{"command": ["run", flag, value, "--verbose"]}]}},
+        {"kind": "ConfigMap", "data": {"dsn": f"connect to postgres://user:{value}@db.example.com/shop today"}},
+        {"kind": "Pod", "spec": {"containers": [{"args": [f"--url=https://:{value}@example.com"]}]}},
+    ]
+
+
+@settings(deadline=None)
+@given(st.sampled_from(SECRET_KEYS), VALUES, VALUES)
+def test_what_is_secret_by_its_name_or_its_place_is_never_shown(key: str, old: str, new: str) -> None:
+    for before, after in zip(placed(key, old), placed(key, new), strict=True):
+        text = "\n".join([*diff(before, after), *diff(None, after), *diff(before, None)])
+        assert old not in text and new not in text
+        assert ("another one" in text) == (old != new), "a change of a secret has to be told"
+        assert diff(before, before) == []
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        {"spec": {"volumes": [{"secret": {"secretName": "web-tls"}}], "automountServiceAccountToken": False}},
+        {"env": [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]},
+        {"imagePullSecrets": [{"name": "registry"}], "args": ["--verbose", "--port=80", "https://example.com/a@b"]},
+        {"rules": [{"resources": ["secrets"], "verbs": ["get"]}], "tokenRequests": [{"audience": "sts"}]},
+        {"metadata": {"annotations": {"alb.ingress.kubernetes.io/scheme": "internal"}}},
+    ],
+)
+def test_what_only_names_a_secret_is_shown(obj: dict[str, Any]) -> None:
+    assert shown(obj) == obj
