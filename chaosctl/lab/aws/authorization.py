@@ -16,7 +16,7 @@ from wsgiref.types import WSGIEnvironment
 
 from moto.iam.models import iam_backends
 
-from .operations import Asked, Need, asked, named
+from .operations import UNKNOWN, Asked, Need, asked, named
 from .refusals import Refusal, Why
 from .signatures import Identity
 from .signed_requests import Caller
@@ -82,6 +82,8 @@ def _denial(identity: Identity, need: Need, wanted: Asked, documents: Sequence[D
 
 
 def _applies(statement: Mapping[str, Any], need: Need, wanted: Asked) -> bool:
+    if need.action.endswith(f":{UNKNOWN}") and statement["Effect"] == "Deny":
+        return True  # it may be what is denied
     if not _concerns_action(statement, need.action):
         return False
     met = {_concerns_resource(statement, need.resource), _holds(statement.get("Condition") or {}, wanted.known)}

@@ -7,6 +7,7 @@ and carried out as another.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import zlib
@@ -29,7 +30,7 @@ from .refusals import CBOR_PATH
 from .signed_requests import Caller, raw_path
 from .world import LOCK
 
-# Nobody's policy names this: only one for all actions of the service, or for all, matches it.
+# Nobody's policy names this: only one for all actions of the service, or for all, allows it.
 UNKNOWN = "?"
 LARGEST = 16 * 1024 * 1024  # bytes of a compressed body
 
@@ -107,6 +108,8 @@ def asked(environ: WSGIEnvironment, body: bytes, caller: Caller) -> Asked:
     prefix = PREFIXES.get(caller.service, caller.service)
     names = request.names()
     name = names.pop() if len(names) == 1 else UNKNOWN
+    if not name.isalnum():  # moto takes create_user for CreateUser
+        name = UNKNOWN
     return Asked(
         needs=(
             *(Need(f"{prefix}:{action}", request.resource(name)) for action in request.actions(name)),
@@ -157,6 +160,8 @@ def _plain(environ: WSGIEnvironment, body: bytes) -> bytes:
 
 
 class _Request:
+    """A signed request, as far as its rights are concerned."""
+
     def __init__(self, environ: WSGIEnvironment, body: bytes, caller: Caller) -> None:
         self._environ, self._body, self._caller = environ, body, caller
 
@@ -289,6 +294,7 @@ class _Request:
         return str(found.arn) if found else f"arn:aws:secretsmanager:{region}:{account}:secret:{name}"
 
 
+@functools.cache
 def _s3_sub_resources() -> set[str]:
     model = get_service_model("s3")
     uris = (model.operation_model(name).http_trait.query_args for name in model.operation_names)

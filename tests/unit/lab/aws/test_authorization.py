@@ -100,6 +100,7 @@ def test_a_resource_that_cannot_be_told_counts_as_named() -> None:
 def test_an_operation_that_has_no_name_needs_a_right_to_all(pattern: str) -> None:
     assert allows(said(Action=pattern), action="s3:?")
     assert not allows(said(Action=["s3:Get*", "s3:List*"]), action="s3:?")
+    assert not allows(said(Action=pattern), said("Deny", Action="s3:DeleteObject"), action="s3:?")
 
 
 @pytest.mark.parametrize(
