@@ -309,6 +309,13 @@ def test_a_right_to_one_service_is_none_to_another(lab: Lab) -> None:
         assert "logStreams" not in ask(lab, granted, service, "/", b'{"logGroupName": "group"}', headers)
 
 
+def test_what_is_denied_is_not_done_under_another_name(lab: Lab) -> None:
+    granted = session(lab, document(statement(ALLOWED, "*"), statement(DENIED, "iam:CreateUser")))
+    for name in ("CreateUser", "create_user", "createUser", "CREATEUser", "Create-User"):
+        ask(lab, granted, "iam", "/", f"Action={name}&UserName=eve".encode(), FORM)
+    assert [user["UserName"] for user in lab.client("iam").list_users()["Users"]] == ["chaosctl-operator"]
+
+
 @pytest.mark.parametrize("where", ["path", "body", "header"])
 def test_so_does_one_to_a_service_with_paths(lab: Lab, make_cluster: MakeCluster, where: str) -> None:
     make_cluster()
