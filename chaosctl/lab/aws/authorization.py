@@ -16,7 +16,7 @@ from wsgiref.types import WSGIEnvironment
 
 from moto.iam.models import iam_backends
 
-from .operations import Asked, asked, named
+from .operations import UNKNOWN, Asked, Need, asked, named
 from .refusals import Refusal, Why
 from .signatures import Identity
 from .signed_requests import Caller
@@ -36,10 +36,10 @@ def check(environ: WSGIEnvironment, body: bytes, caller: Caller) -> None:
         return
     wanted = asked(environ, body, caller)
     if assuming and not _trusted(caller.identity, wanted):
-        raise Refusal(Why.NOT_PERMITTED, _denial(caller.identity, "sts:AssumeRole", wanted, ()))
-    for action in wanted.actions:
-        if action not in FREE and not permitted(documents, action, wanted):
-            raise Refusal(Why.NOT_PERMITTED, _denial(caller.identity, action, wanted, documents))
+        raise Refusal(Why.NOT_PERMITTED, _denial(caller.identity, wanted.needs[0], wanted, ()))
+    for need in wanted.needs:
+        if need.action not in FREE and not permitted(documents, need, wanted):
+            raise Refusal(Why.NOT_PERMITTED, _denial(caller.identity, need, wanted, documents))
 
 
 def unrestricted(documents: Sequence[Document]) -> bool:
@@ -53,38 +53,40 @@ def _allows_everything(statement: Mapping[str, Any]) -> bool:
     return plain and all("*" in _listed(statement.get(part)) for part in ("Action", "Resource"))
 
 
-def permitted(documents: Sequence[Document], action: str, wanted: Asked) -> bool:
+def permitted(documents: Sequence[Document], need: Need, wanted: Asked) -> bool:
     """What policies together say: a denial wins over any permission."""
-    return _effects(documents, action, wanted) == {"Allow"}
+    return _effects(documents, need, wanted) == {"Allow"}
 
 
-def _effects(documents: Sequence[Document], action: str, wanted: Asked) -> set[str]:
+def _effects(documents: Sequence[Document], need: Need, wanted: Asked) -> set[str]:
     return {
         statement["Effect"]
         for document in documents
         for statement in _listed(document["Statement"])
-        if _applies(statement, action, wanted)
+        if _applies(statement, need, wanted)
     }
 
 
-def _denial(identity: Identity, action: str, wanted: Asked, documents: Sequence[Document]) -> str:
-    on = f" on resource: {wanted.resource}" if wanted.resource else ""
-    denied = "Deny" in _effects(documents, action, wanted)
+def _denial(identity: Identity, need: Need, wanted: Asked, documents: Sequence[Document]) -> str:
+    on = f" on resource: {need.resource}" if need.resource else ""
+    denied = "Deny" in _effects(documents, need, wanted)
     reason = (
         "with an explicit deny in an identity-based policy"
         if denied
-        else f"because no identity-based policy allows the {action} action"
+        else f"because no identity-based policy allows the {need.action} action"
     )
-    return f"User: {identity.arn} is not authorized to perform: {action}{on} {reason}"
+    return f"User: {identity.arn} is not authorized to perform: {need.action}{on} {reason}"
 
 
 # --- one statement
 
 
-def _applies(statement: Mapping[str, Any], action: str, wanted: Asked) -> bool:
-    if not _concerns_action(statement, action):
+def _applies(statement: Mapping[str, Any], need: Need, wanted: Asked) -> bool:
+    if need.action.endswith(f":{UNKNOWN}") and statement["Effect"] == "Deny":
+        return True  # it may be what is denied
+    if not _concerns_action(statement, need.action):
         return False
-    met = {_concerns_resource(statement, wanted.resource), _holds(statement.get("Condition") or {}, wanted.known)}
+    met = {_concerns_resource(statement, need.resource), _holds(statement.get("Condition") or {}, wanted.known)}
     if False in met:
         return False
     return None not in met or statement["Effect"] == "Deny" or not wanted.exact
@@ -156,8 +158,9 @@ COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
 def _trusted(identity: Identity, wanted: Asked) -> bool:
     """Whether the role's own policy lets this principal of its account assume it."""
     with LOCK:
-        roles = iam_backends[identity.account]["aws"].roles.values()
-        policy = next((str(role.assume_role_policy_document) for role in roles if role.arn == wanted.resource), "{}")
+        roles = {str(role.arn): role for role in iam_backends[identity.account]["aws"].roles.values()}
+    role = roles.get(wanted.needs[0].resource or "")
+    policy = str(role.assume_role_policy_document) if role else "{}"
     names = {"*", identity.arn, identity.principal, identity.account, f"arn:aws:iam::{identity.account}:root"}
     effects = {
         statement["Effect"]

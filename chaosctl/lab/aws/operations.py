@@ -7,6 +7,7 @@ and carried out as another.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import zlib
@@ -15,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote, urlsplit
 from wsgiref.types import WSGIEnvironment
 
 from botocore.exceptions import UnknownServiceError
@@ -29,7 +30,7 @@ from .refusals import CBOR_PATH
 from .signed_requests import Caller, raw_path
 from .world import LOCK
 
-# Nobody's policy names this: only one for all actions of the service, or for all, matches it.
+# Nobody's policy names this: only one for all actions of the service, or for all, allows it.
 UNKNOWN = "?"
 LARGEST = 16 * 1024 * 1024  # bytes of a compressed body
 
@@ -85,11 +86,18 @@ S3_VERSIONED = {"GetObject", "DeleteObject", "GetObjectAcl", "PutObjectAcl", "Ge
 
 
 @dataclass(frozen=True)
-class Asked:
-    """All of `actions` have to be permitted. `resource` is an ARN, * for all, None when it cannot be told."""
+class Need:
+    """A right: `resource` is an ARN, * for all, None when it cannot be told."""
 
-    actions: tuple[str, ...]
+    action: str
     resource: str | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What has to be permitted, all of it."""
+
+    needs: tuple[Need, ...]
     known: Mapping[str, str] = field(default_factory=dict)  # condition keys, in small letters
     exact: bool = False  # what cannot be told permits nothing
 
@@ -100,9 +108,13 @@ def asked(environ: WSGIEnvironment, body: bytes, caller: Caller) -> Asked:
     prefix = PREFIXES.get(caller.service, caller.service)
     names = request.names()
     name = names.pop() if len(names) == 1 else UNKNOWN
+    if not name.isalnum():  # moto takes create_user for CreateUser
+        name = UNKNOWN
     return Asked(
-        actions=tuple(f"{prefix}:{action}" for action in request.actions(name)),
-        resource=request.resource(name),
+        needs=(
+            *(Need(f"{prefix}:{action}", request.resource(name)) for action in request.actions(name)),
+            *request.sources(name),
+        ),
         known=request.known(),
         exact=caller.service == "secretsmanager",
     )
@@ -148,6 +160,8 @@ def _plain(environ: WSGIEnvironment, body: bytes) -> bytes:
 
 
 class _Request:
+    """A signed request, as far as its rights are concerned."""
+
     def __init__(self, environ: WSGIEnvironment, body: bytes, caller: Caller) -> None:
         self._environ, self._body, self._caller = environ, body, caller
 
@@ -178,22 +192,31 @@ class _Request:
         """ARN of what it is about."""
         match self._caller.service:
             case "s3":
-                return self._object()
+                # Which ones it deletes is said in the body: whoever may delete any of the bucket needs not be read.
+                return self._object() + ("/*" if name == "DeleteObjects" else "")
             case "secretsmanager":
                 return self._secret()
             case "sts" if name == "AssumeRole":
-                return next((value for key, value in self._parameters if key == "RoleArn"), None)
+                return self._only("RoleArn")
         return None
+
+    def sources(self, name: str) -> Iterator[Need]:
+        """What is read by the way."""
+        if name in ("CopyObject", "UploadPartCopy"):
+            source = urlsplit(self._environ.get("HTTP_X_AMZ_COPY_SOURCE", ""))
+            yield Need(
+                f"s3:GetObject{'Version' if source.query else ''}", f"arn:aws:s3:::{unquote(source.path).lstrip('/')}"
+            )
 
     def known(self) -> dict[str, str]:
         """The condition keys whose values are certain."""
-        external = [value for key, value in self._parameters if key == "ExternalId"]
+        external = self._only("ExternalId")
         return {
             "aws:principalaccount": self._caller.identity.account,
             "aws:principalarn": self._caller.identity.principal,
             "aws:requestedregion": self._caller.region,
             "aws:securetransport": "true",  # it never leaves this machine
-            **({"sts:externalid": external[0]} if external else {}),
+            **({"sts:externalid": external} if external else {}),
         }
 
     @cached_property
@@ -204,6 +227,11 @@ class _Request:
     @cached_property
     def _query(self) -> set[str]:
         return {key for key, _ in parse_qsl(self._environ.get("QUERY_STRING", ""), keep_blank_values=True)}
+
+    def _only(self, name: str) -> str | None:
+        """The value of a parameter; None when it has several: moto would take one, and here it would be another."""
+        values = {value for key, value in self._parameters if key == name}
+        return values.pop() if len(values) == 1 else None
 
     def _has(self, prefix: str) -> bool:
         return any(key.startswith(prefix) for key, _ in self._parameters)
@@ -234,7 +262,9 @@ class _Request:
         """Whether moto might do something else than what method and path say: forms, and two operations in one."""
         sub_resources = self._query & _s3_sub_resources()
         form = self._body and self._environ.get("CONTENT_TYPE", "").startswith(("application/x-www-form", "multipart/"))
-        return bool(form) or len(sub_resources) > 1 or raw_path(self._environ).startswith("//")
+        path, host = raw_path(self._environ), self._environ.get("HTTP_HOST", "")
+        control = path.startswith("/v20180820/") or "s3-control" in host  # another service, which moto tells so
+        return bool(form) or control or len(sub_resources) > 1 or path.startswith("//")
 
     def _object(self) -> str:
         """A bucket, or an object in it; * for what is not understood."""
@@ -248,6 +278,8 @@ class _Request:
 
     def _secret(self) -> str:
         """The secret that a request is about, or * for one about all."""
+        if any(key == "SecretId" for key, _ in self._parameters):  # moto prefers that to the member of the JSON
+            return "*"
         account, region, secrets = self._caller.identity.account, self._caller.region, list[Any]()
         try:
             said = json.loads(_plain(self._environ, self._body) or b"{}")
@@ -262,6 +294,7 @@ class _Request:
         return str(found.arn) if found else f"arn:aws:secretsmanager:{region}:{account}:secret:{name}"
 
 
+@functools.cache
 def _s3_sub_resources() -> set[str]:
     model = get_service_model("s3")
     uris = (model.operation_model(name).http_trait.query_args for name in model.operation_names)

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from botocore import xform_name
@@ -210,6 +211,33 @@ def test_a_presigned_request_does_what_its_signer_may(acting: Callable[..., Acto
         urllib.request.urlopen(theirs)
 
 
+def test_who_copies_has_to_be_allowed_to_read(acting: Callable[..., Actor], bucket: str) -> None:
+    s3 = acting(
+        statement(ALLOWED, "s3:PutObject", "arn:aws:s3:::mine/*"),
+        statement(ALLOWED, "s3:GetObject", "arn:aws:s3:::mine/a/*"),
+    )("s3")
+    s3.copy_object(Bucket="mine", Key="copy", CopySource={"Bucket": "mine", "Key": "a/b c"})
+    with pytest.raises(ClientError, match=r"s3:GetObject on resource: arn:aws:s3:::theirs/a/b c"):
+        s3.copy_object(Bucket="mine", Key="copy", CopySource={"Bucket": "theirs", "Key": "a/b c"})
+
+
+def test_who_deletes_many_has_to_be_allowed_to_delete_any(acting: Callable[..., Actor], bucket: str) -> None:
+    many = {"Objects": [{"Key": "a/b c"}]}
+    s3 = acting(
+        statement(ALLOWED, "s3:DeleteObject", "arn:aws:s3:::mine/*"),
+        statement(ALLOWED, "s3:DeleteObject", "arn:aws:s3:::theirs/other"),
+    )("s3")
+    assert s3.delete_objects(Bucket="mine", Delete=many)["Deleted"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.delete_objects(Bucket="theirs", Delete=many)
+
+
+def test_two_operations_on_an_object_in_one_request_are_neither(lab: Lab, bucket: str) -> None:
+    granted = session(lab, document(statement(ALLOWED, ["s3:PutObject", "s3:PutObjectTagging"])))
+    said = ask(lab, granted, "s3", "/mine/a?acl&tagging", b"", {"X-Amz-Acl": "public-read"})
+    assert "not authorized to perform: s3:?" in said
+
+
 # --- requests that say one thing and mean another
 
 
@@ -244,6 +272,47 @@ MADE = b"Action=CreateUser&UserName=eve&Version=2010-05-08"
 def test_a_request_does_what_it_was_permitted_for(lab: Lab, path: str, body: bytes, headers: dict[str, str]) -> None:
     granted = session(lab, document(statement(ALLOWED, "iam:ListUsers")))
     ask(lab, granted, "iam", path, body, headers)
+    assert [user["UserName"] for user in lab.client("iam").list_users()["Users"]] == ["chaosctl-operator"]
+
+
+def test_a_role_that_is_named_twice_is_not_assumed(lab: Lab) -> None:
+    mine, theirs = (f"arn:aws:iam::123456789012:role/{name}" for name in ("mine", "theirs"))
+    for name in ("mine", "theirs"):
+        lab.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(OWN_TRUST))
+    granted = session(lab, document(statement(ALLOWED, "sts:AssumeRole", mine)))
+    asked = "Action=AssumeRole&Version=2011-06-15&RoleSessionName=me&RoleArn="
+    assert "AccessDenied" in ask(
+        lab, granted, "sts", f"/?RoleArn={quote(mine, safe='')}", f"{asked}{theirs}".encode(), FORM
+    )
+    assert "<AccessKeyId>" in ask(lab, granted, "sts", "/", f"{asked}{mine}".encode(), FORM)
+
+
+@pytest.mark.parametrize(
+    ("path", "more"), [("/?SecretId=theirs", ""), ("/", "&SecretId=theirs&"), ("/", ""), ("/?SecretId=mine", "")]
+)
+def test_a_secret_that_is_named_elsewhere_is_not_read(lab: Lab, path: str, more: str) -> None:
+    secrets = lab.client("secretsmanager")
+    arn = secrets.create_secret(Name="mine", SecretString="my own")["ARN"]
+    secrets.create_secret(Name="theirs", SecretString="hidden")
+    granted = session(lab, document(statement(ALLOWED, "secretsmanager:GetSecretValue", arn)))
+    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "secretsmanager.GetSecretValue"}
+    said = ask(lab, granted, "secretsmanager", path, json.dumps({"SecretId": "mine", "x": more}).encode(), headers)
+    assert "hidden" not in said
+    assert ("my own" in said) is (path == "/" and not more)
+
+
+def test_a_right_to_one_service_is_none_to_another(lab: Lab) -> None:
+    lab.client("logs").create_log_group(logGroupName="group")
+    granted = session(lab, document(statement(ALLOWED, ["secretsmanager:*", "s3:*"])))
+    for service in ("secretsmanager", "s3"):
+        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "Logs_20140328.DescribeLogStreams"}
+        assert "logStreams" not in ask(lab, granted, service, "/", b'{"logGroupName": "group"}', headers)
+
+
+def test_what_is_denied_is_not_done_under_another_name(lab: Lab) -> None:
+    granted = session(lab, document(statement(ALLOWED, "*"), statement(DENIED, "iam:CreateUser")))
+    for name in ("CreateUser", "create_user", "createUser", "CREATEUser", "Create-User"):
+        ask(lab, granted, "iam", "/", f"Action={name}&UserName=eve".encode(), FORM)
     assert [user["UserName"] for user in lab.client("iam").list_users()["Users"]] == ["chaosctl-operator"]
 
 

@@ -29,7 +29,7 @@ from .patterns import InvalidPattern, Matches, compiled
 log = logging.getLogger(__name__)
 
 TARGET = "Logs_20140328."
-SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/")
+SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/logs/")
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
 MOST_EVENTS, MOST_BYTES, EVENT_BYTES = 10_000, 1_048_576, 26
@@ -80,11 +80,10 @@ class Logs:
 
     def answer(self, target: str, authorization: str, body: bytes) -> Answer | None:
         """Status and content for an operation of X-Amz-Target `target`; None for what moto answers."""
-        if not target.startswith(TARGET):
-            return None
-        operation = target.removeprefix(TARGET)
         scope = SCOPE.search(authorization)
-        region = scope[1] if scope else "us-east-1"
+        if not target.startswith(TARGET) or scope is None:  # a right to another service is none to this
+            return None
+        operation, region = target.removeprefix(TARGET), scope[1]
         try:
             if operation in REFUSED:
                 raise Refusal("UnknownOperationException", f"the lab's AWS lacks {operation}")

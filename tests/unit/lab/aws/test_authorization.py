@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chaosctl.lab.aws.authorization import permitted, unrestricted
-from chaosctl.lab.aws.operations import Asked
+from chaosctl.lab.aws.operations import Asked, Need
 
 KNOWN = {"aws:requestedregion": "us-west-2", "aws:securetransport": "true"}
 MINE = "arn:aws:s3:::mine/a"
@@ -18,7 +18,8 @@ def said(effect: str = "Allow", **parts: Any) -> dict[str, Any]:
 
 
 def allows(*documents: dict[str, Any], action: str = "s3:GetObject", resource: str | None = MINE, **more: Any) -> bool:
-    return permitted(documents, action, Asked((action,), resource, KNOWN, **more))
+    need = Need(action, resource)
+    return permitted(documents, need, Asked((need,), KNOWN, **more))
 
 
 def test_nothing_is_allowed_without_a_statement() -> None:
@@ -99,6 +100,7 @@ def test_a_resource_that_cannot_be_told_counts_as_named() -> None:
 def test_an_operation_that_has_no_name_needs_a_right_to_all(pattern: str) -> None:
     assert allows(said(Action=pattern), action="s3:?")
     assert not allows(said(Action=["s3:Get*", "s3:List*"]), action="s3:?")
+    assert not allows(said(Action=pattern), said("Deny", Action="s3:DeleteObject"), action="s3:?")
 
 
 @pytest.mark.parametrize(
