@@ -121,8 +121,18 @@ def security_groups(aws: Aws, cluster: str) -> list[str]:
 def target_health(aws: Aws, load_balancer: LoadBalancer) -> list[TargetHealth]:
     """Health of all targets behind a load balancer; empty when it was deleted meanwhile."""
     try:
-        groups = aws.pages("elbv2", "describe_target_groups", "TargetGroups", LoadBalancerArn=load_balancer.arn)
-        return [health for group in groups for health in _health(aws, group["TargetGroupArn"])]
+        return [health for group in attached_groups(aws, load_balancer) for health in _health(aws, group)]
+    except AwsRefused as error:
+        if error.not_found:
+            return []
+        raise
+
+
+def attached_groups(aws: Aws, load_balancer: LoadBalancer) -> list[str]:
+    """ARNs of the target groups behind a load balancer, also of those without targets; empty when it was deleted."""
+    try:
+        found = aws.pages("elbv2", "describe_target_groups", "TargetGroups", LoadBalancerArn=load_balancer.arn)
+        return [group["TargetGroupArn"] for group in found]
     except AwsRefused as error:
         if error.not_found:
             return []

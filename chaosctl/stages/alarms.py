@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chaosctl.adapters import cloudwatch, inventory
-from chaosctl.adapters.aws import AwsRefused
+from chaosctl.adapters import cloudwatch, elb, inventory
+from chaosctl.adapters.aws import Aws, AwsRefused
 from chaosctl.adapters.inventory import Leftover
 from chaosctl.adapters.kube import DISRUPTION_BUDGETS, INGRESSES, Kube
 from chaosctl.adapters.terraform import Terraform
@@ -18,6 +18,7 @@ from chaosctl.adapters.terraform_plan import ResourceChange, changes
 from chaosctl.errors import PreconditionFailed
 from chaosctl.stages import entrance, infra
 from chaosctl.stages.access import Access
+from chaosctl.stages.entrance import Entrance
 from chaosctl.stages.stage import Context, StageResult
 from chaosctl.stages.sweep import sweep
 
@@ -56,17 +57,18 @@ def variables(context: Context, access: Access) -> dict[str, Any]:
     settings = context.settings
     ingress = access.kube.get(INGRESSES, settings.release, settings.namespace)
     door = entrance.entrance(access.aws, ingress) if ingress else None
-    if ingress is None or door is None or not door.targets:
+    group = _group(access.aws, door) if door else ""
+    if ingress is None or door is None or not group:
         raise PreconditionFailed(
             f"{settings.namespace}/{settings.release} cannot be watched",
             code="APP-MISSING",
-            why="there is no such Ingress, or it has no load balancer with targets yet",
+            why="there is no such Ingress, or it has no load balancer yet",
             remedy="run `chaosctl app`, or `chaosctl up` for everything",
         )
     return {
         **_known(context, access),
         "load_balancer": cloudwatch.dimension_of(door.balancer.arn),
-        "target_group": cloudwatch.dimension_of(door.targets[0].group),
+        "target_group": cloudwatch.dimension_of(group),
         "least_targets": _least_targets(access.kube, settings.namespace, settings.release),
         "certificate_arn": next(iter(entrance.certificates_of(ingress)), None),
     }
@@ -145,6 +147,12 @@ def _known(context: Context, access: Access) -> dict[str, Any]:
         "container_insights": settings.infra.container_insights,
         **{name: getattr(settings.alarms, name) for name in SETTINGS},
     }
+
+
+def _group(aws: Aws, door: Entrance) -> str:
+    """ARN of the app's target group: the one with targets; while the app is scaled to nothing none has any."""
+    served = [target.group for target in door.targets]
+    return next(iter(served or elb.attached_groups(aws, door.balancer)), "")
 
 
 def _topic_name(context: Context) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
+from chaosctl.adapters import elb
 from chaosctl.adapters.aws import Aws
-from chaosctl.adapters.elb import LoadBalancer, TargetHealth
+from chaosctl.adapters.elb import LoadBalancer
 from chaosctl.adapters.kube import DISRUPTION_BUDGETS, INGRESSES
 from chaosctl.config import InfraSettings, Settings
 from chaosctl.errors import PreconditionFailed
@@ -24,11 +25,17 @@ from tests.unit.stages.fakes import FakeKube
 ENV = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret-of-the-test"}
 CLUSTER = APP = "chaotic-backend"
 PREFIX = "arn:aws:elasticloadbalancing:us-west-2:123456789012:"
+GROUP = PREFIX + "targetgroup/web/0123456789abcdef"
 DOOR = Entrance(
     "http://web",
     LoadBalancer(PREFIX + "loadbalancer/app/web/0123456789abcdef", "web", "web", "active", "internet-facing"),
-    (TargetHealth(PREFIX + "targetgroup/web/0123456789abcdef", "10.0.0.1", 3000, "healthy"),),
+    (),  # no target is registered: the app was scaled to nothing, and is watched all the same
 )
+
+
+@pytest.fixture(autouse=True)
+def group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elb, "attached_groups", lambda *_: [GROUP])
 
 
 @pytest.fixture
@@ -85,10 +92,12 @@ def test_the_first_certificate_is_watched(aws: Aws, context: Context, monkeypatc
     assert found["certificate_arn"] == "arn:a"
 
 
-def test_without_a_load_balancer_nothing_can_be_watched(
-    aws: Aws, context: Context, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("door", [None, DOOR])
+def test_without_a_load_balancer_and_its_target_group_nothing_can_be_watched(
+    aws: Aws, context: Context, monkeypatch: pytest.MonkeyPatch, door: Entrance | None
 ) -> None:
-    monkeypatch.setattr(entrance, "entrance", lambda *_: None)
+    monkeypatch.setattr(entrance, "entrance", lambda *_: door)
+    monkeypatch.setattr(elb, "attached_groups", lambda *_: [])
     with pytest.raises(PreconditionFailed) as told:
         alarms.variables(context, access(aws))
     assert told.value.code == "APP-MISSING"
