@@ -13,7 +13,7 @@ from chaosctl import config
 from chaosctl.adapters import acm, inventory
 from chaosctl.adapters.aws import Aws, AwsRefused
 from chaosctl.adapters.inventory import Deployment, Leftover
-from chaosctl.adapters.terraform import Applied, Plan, Terraform, TerraformFailed
+from chaosctl.adapters.terraform import Applied, Terraform, TerraformFailed
 from chaosctl.adapters.terraform_messages import Changes
 from chaosctl.adapters.terraform_plan import ResourceChange, changes
 from chaosctl.config import Settings
@@ -134,11 +134,6 @@ def opened(context: Context, directory: str, key: str) -> Terraform:
 def _sources(directory: str) -> Path:
     main = config.asset("terraform")
     return main if directory == MAIN else main / directory
-
-
-def plan_infra(context: Context) -> Plan:
-    """What `infra` would change. The state bucket must exist."""
-    return open_terraform(context).plan(variables(context))
 
 
 def examine_infra(context: Context) -> list[ResourceChange]:
