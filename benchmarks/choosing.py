@@ -33,9 +33,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from chaosctl import config
 from chaosctl.adapters.kube import NAMESPACES, PODS, Kube, Resource
-from chaosctl.chaos.cluster import KubeCluster, Place
+from chaosctl.chaos.cluster import Place
 from chaosctl.chaos.experiment import Aim
 from chaosctl.chaos.faults import FAULTS
+from chaosctl.chaos.kube_cluster import KubeCluster
 from chaosctl.waiting import wait_until
 
 HERE = Path(__file__).resolve().parent
