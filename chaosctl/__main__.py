@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from chaosctl.cli.signals import end_like_ctrl_c
 from chaosctl.errors import ChaosctlError, ExitStatus, PreconditionFailed, UsageProblem
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ NOT_OUR_FAULT = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EN
 
 def main() -> None:
     """Entry point of `chaosctl` and of `python -m chaosctl`."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and stays so
-        signal.signal(signal.SIGHUP, _interrupt)
+    end_like_ctrl_c()
     _open_streams()
     status = run(sys.argv[1:])
     _let_go_of_stdout()
@@ -48,11 +46,6 @@ def _let_go_of_stdout() -> None:
     except OSError:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _interrupt(number: int, frame: object) -> None:
-    """SIGTERM and SIGHUP are handled like Ctrl-C: whatever runs gets the chance to put its things in order."""
-    raise KeyboardInterrupt
 
 
 def run(arguments: Sequence[str]) -> int:
