@@ -7,7 +7,7 @@ import difflib
 import re
 from typing import Any
 
-import yaml
+from chaosctl.adapters import yaml_text
 
 Object = dict[str, Any]
 SECRET_NAME = re.compile(r"passw|secret|token|credential|api_?key|private_?key", re.IGNORECASE)
@@ -54,4 +54,4 @@ def _hide_variables(node: Any, other: Any) -> None:
 
 
 def _yaml(obj: Object | None) -> list[str]:
-    return [] if obj is None else yaml.safe_dump(obj, sort_keys=True, width=160).splitlines()
+    return [] if obj is None else yaml_text.written(obj).splitlines()
