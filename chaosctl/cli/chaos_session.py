@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -132,7 +131,7 @@ class Chaos:
             if len(steps) == 1:
                 plan = planned(0, steps[0], frozenset())
                 step = replace(steps[0], aim=campaign.aim_of(plan, steps[0].aim) if known else steps[0].aim)
-                told = self._carry_out(step, plan, directory, _repeat(step, 0), interrupt)
+                told = self._carry_out(step, plan, directory, self._repeat(step, 0), interrupt)
                 report = view.concluded(told.result, told.journal, told.line.repeat, told.advice)
                 return chaos_report.with_files(report, files.write(told), keep=True)
 
@@ -142,7 +141,7 @@ class Chaos:
             def act(number: int, step: Step, plan: FaultPlan) -> Result:
                 self._session.emit(Said(f"step {number + 1} of {len(steps)}: {FAULTS[plan.fault].describe(plan)}"))
                 name = f"{number + 1:02}-{plan.fault}"
-                told = self._carry_out(step, plan, directory / name, _repeat(step, number), interrupt)
+                told = self._carry_out(step, plan, directory / name, self._repeat(step, number), interrupt)
                 advice[number] = told.advice
                 written.extend(files.of_step(name).write(told))
                 return told.result
@@ -208,6 +207,9 @@ class Chaos:
         keys = tuple(self._session.settings.smoke.routes.get(path, ()))
         return TrafficPlan(own + path, rate, timeout, expected_keys=keys, ca_file=self._ca_file)
 
+    def _repeat(self, step: Step, number: int) -> str:
+        return view.repeat(step.aim, self._session.said.words[1:], number)
+
     @property
     def _ca_file(self) -> str:
         return str(self._context.target.ca_file or "")
@@ -251,10 +253,6 @@ def _balancer(access: Access, kube: Kube, namespace: str, release: str) -> elb.L
             remedy="run `chaosctl app`, or `chaosctl up` for everything",
         )
     return found.balancer
-
-
-def _repeat(step: Step, number: int) -> str:
-    return view.repeat(step.aim, sys.argv[2:], number)
 
 
 def _reason(fault: Fault, cluster: Cluster, place: Place) -> str:

@@ -15,7 +15,9 @@ import typer
 
 from chaosctl import config
 from chaosctl.cli import compose, lock
-from chaosctl.cli.command import Common, Interrupted
+from chaosctl.cli.command import Common
+from chaosctl.cli.failures import Interrupted
+from chaosctl.cli.invocation import Invocation
 from chaosctl.config import Settings
 from chaosctl.errors import ChaosctlError, PreconditionFailed, Refused, UsageProblem
 from chaosctl.events import Event, StageFinished, StageStarted, Waiting, Warned
@@ -57,8 +59,9 @@ def lab_not_running() -> PreconditionFailed:
 class Session:
     """What a subcommand works with."""
 
-    def __init__(self, command: str, common: Common) -> None:
-        self.command = command
+    def __init__(self, said: Invocation, common: Common) -> None:
+        self.said = said
+        self.command = said.command
         self.common = common
         self._live = open_live(sys.stderr, verbose=common.verbose)
         self._stage = ""
@@ -114,7 +117,7 @@ class Session:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Held by whatever changes this environment. Raises Busy, which names the other run."""
-        with lock.held(compose.environment_dir(self.settings), " ".join(["chaosctl", *sys.argv[1:]])):
+        with lock.held(compose.environment_dir(self.settings), " ".join(["chaosctl", *self.said.words])):
             self._changing = True
             yield
 
@@ -189,7 +192,6 @@ class Session:
         except KeyboardInterrupt:
             raise self._interrupted() from None
         except ChaosctlError as error:
-            error.command = self.command
             raise _explained(error, config.state_dir()) from error.__cause__
         if report is None:
             return
