@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chaosctl import config
 from chaosctl.config import Settings
 from chaosctl.events import Emit
 from chaosctl.findings import Check
-from chaosctl.stages.stage import Context
 from chaosctl.target import Target
+
+if TYPE_CHECKING:
+    from chaosctl.stages.stage import Context
 
 
 def environment_dir(settings: Settings) -> Path:
@@ -23,6 +26,8 @@ def open_context(settings: Settings, emit: Emit, *, start: bool, heal: bool = Fa
 
     With `heal`, a target that exists and was killed is started again.
     """
+    from chaosctl.stages.stage import Context
+
     target = KINDS[settings.target].open(settings, emit, start=start, heal=heal)
     if target is None:
         return None

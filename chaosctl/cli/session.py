@@ -9,24 +9,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from chaosctl import config
-from chaosctl.cli import compose, lock
+from chaosctl.cli import compose
 from chaosctl.cli.command import Common
 from chaosctl.cli.failures import Interrupted
 from chaosctl.cli.invocation import Invocation
 from chaosctl.config import Settings
 from chaosctl.errors import ChaosctlError, PreconditionFailed, Refused, UsageProblem
 from chaosctl.events import Event, StageFinished, StageStarted, Waiting, Warned
-from chaosctl.stages import costs, running, setups
-from chaosctl.stages.access import Access
-from chaosctl.stages.stage import Context, Stage
 from chaosctl.ui.console import print_lines, print_pages, print_report, say
 from chaosctl.ui.live import open_live
 from chaosctl.ui.render import Lines, Pages, Report
+
+if TYPE_CHECKING:  # kubectl runs `chaosctl token` at each call, which needs none of the stages
+    from chaosctl.stages.stage import Context, Stage
 
 PLACE = {"--context": "kube_context", "--namespace": "namespace", "--selector": "selector"}  # options to settings
 FULL = 10**7  # bytes: a disk with less room is as good as full
@@ -117,6 +117,8 @@ class Session:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Held by whatever changes this environment. Raises Busy, which names the other run."""
+        from chaosctl.cli import lock
+
         with lock.held(compose.environment_dir(self.settings), " ".join(["chaosctl", *self.said.words])):
             self._changing = True
             yield
@@ -148,6 +150,9 @@ class Session:
 
     def consent(self, context: Context) -> None:
         """Ask before the first thing is made that costs money; as long as the cluster exists it was asked already."""
+        from chaosctl.stages import costs, setups
+        from chaosctl.stages.access import Access
+
         settings, payer = context.settings, context.target.billed_to
         if not payer or self.common.yes or Access(context).aws.cluster(settings.cluster_name):
             return
@@ -160,6 +165,8 @@ class Session:
 
     def run_stage(self, stage: Stage, *, start: bool = False) -> Report:
         """Run one stage by itself, under the lock."""
+        from chaosctl.stages import running
+
         self.require_ours()
         with self.lock():
             context = self.context(start=start)

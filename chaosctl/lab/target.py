@@ -18,7 +18,6 @@ from chaosctl.lab import certificate, cleanup, images, pki, preflight, upstream
 from chaosctl.lab import layout as layouts
 from chaosctl.lab.lab import Lab
 from chaosctl.lab.layout import AWS_ENDPOINT, Layout
-from chaosctl.stages import app, autoscaler, controller
 from chaosctl.target import ChartSource, StandIn, Target
 
 STAND_INS = (
@@ -146,6 +145,8 @@ def _stand_ins(settings: Settings, lab: Lab) -> tuple[StandIn, ...]:
 
 
 def _charts(settings: Settings, lab: Lab) -> dict[str, ChartSource]:
+    from chaosctl.stages import app, autoscaler, controller  # not for the token that kubectl asks for at each call
+
     helm = config.asset("helm")
     values = helm / "values" / "lab"
     real = _upstream(lab)

@@ -26,6 +26,17 @@ def test_help_imports_nothing_heavy(cli: Cli) -> None:
     assert [name for name in HEAVY if f"'{name}'" in loaded] == []
 
 
+@pytest.mark.parametrize(
+    "words", [["version"], ["token", "--cluster-name", "c", "--region", "us-west-2", "--target", "lab"]]
+)
+def test_what_is_run_all_the_time_imports_no_stage(cli: Cli, words: list[str]) -> None:
+    script = (
+        f"import sys\nfrom chaosctl.__main__ import run\nrun({words})\n"
+        "print('LOADED', [name for name in sys.modules if name.startswith('chaosctl.stages.')])"
+    )
+    assert cli.python("-c", script).stdout.rpartition("LOADED")[2].strip() == "[]"
+
+
 def test_help_lists_every_command(cli: Cli) -> None:
     shown = cli.run("--help").stdout
     assert [name for name in COMMANDS if f"\n  {name} " not in shown] == []
