@@ -21,6 +21,12 @@ class Interrupted(ChaosctlError):
     status = ExitStatus.INTERRUPTED
 
 
+class OurBug(ChaosctlError):
+    """What should not have happened."""
+
+    status = ExitStatus.INTERNAL
+
+
 def classified(error: Exception | KeyboardInterrupt, said: Invocation) -> ChaosctlError:
     """The error to tell: an expected one is itself, anything else is the machine's fault, or ours."""
     if isinstance(error, ChaosctlError):
@@ -66,14 +72,12 @@ def _unexpected(error: Exception, said: Invocation) -> ChaosctlError:
         where = f"the traceback is in {_write_traceback(error, said)}"
     except (OSError, ChaosctlError) as trouble:
         where = f"the traceback could not be written: {trouble}"
-    bug = ChaosctlError(
+    return OurBug(
         f"chaosctl itself failed: {type(error).__name__}: {error}",
         code="INTERNAL",
         why=where,
         remedy="run the same command again, it carries on; report this with that file",
     )
-    bug.status = ExitStatus.INTERNAL
-    return bug
 
 
 def _write_traceback(error: Exception, said: Invocation) -> Path:
