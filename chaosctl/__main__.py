@@ -47,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
     said = Invocation.of(arguments)
     try:
         return _quietly(lambda: _dispatch(said))
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - here ends whatever happened
         told = classified(error, said)
     try:
         return tell(told, said)
