@@ -31,7 +31,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.adapters.kube import NAMESPACES, PODS, Kube, Resource
 from chaosctl.chaos.cluster import Place
 from chaosctl.chaos.experiment import Aim
@@ -119,7 +119,7 @@ def _measure(way: str, peers: Path, context: str) -> dict[str, float]:
 
 def peers_python() -> Path:
     """The Python with the peers; made the first time."""
-    directory = config.cache_dir() / "benchmarks" / "peers"
+    directory = places.cache_dir() / "benchmarks" / "peers"
     python = directory / "bin" / "python"
     if not (directory / ".made").is_file():
         venv.create(directory, with_pip=True, clear=True)

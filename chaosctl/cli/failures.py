@@ -85,9 +85,9 @@ def _write_traceback(error: Exception, said: Invocation) -> Path:
     import time
     import traceback
 
-    from chaosctl import __version__, config
+    from chaosctl import __version__, places
 
-    directory = config.state_dir() / "logs"
+    directory = places.state_dir() / "logs"
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = directory / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     facts = f"chaosctl {__version__}, Python {platform.python_version()}, {platform.platform()}"

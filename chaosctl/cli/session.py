@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from chaosctl import config
+from chaosctl import config, places
 from chaosctl.cli import compose
 from chaosctl.cli.command import Common
 from chaosctl.cli.failures import Interrupted
@@ -76,10 +76,10 @@ class Session:
             self._stage = event.stage
         elif isinstance(event, StageFinished):
             self._finished.append(event.stage)
-        elif isinstance(event, Waiting) and not self._told_full and _full(config.state_dir()):
+        elif isinstance(event, Waiting) and not self._told_full and _full(places.state_dir()):
             self._told_full = True
             self._live.emit(
-                Warned(f"the disk that holds {config.state_dir()} is full", "free some space; it goes on then")
+                Warned(f"the disk that holds {places.state_dir()} is full", "free some space; it goes on then")
             )
         self._live.emit(event)
 
@@ -199,7 +199,7 @@ class Session:
         except KeyboardInterrupt:
             raise self._interrupted() from None
         except ChaosctlError as error:
-            raise _explained(error, config.state_dir()) from error.__cause__
+            raise _explained(error, places.state_dir()) from error.__cause__
         if report is None:
             return
         if isinstance(report, Pages):

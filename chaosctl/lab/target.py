@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.adapters import inventory
 from chaosctl.adapters.aws import Aws
 from chaosctl.config import MirrorSettings, Settings
@@ -147,7 +147,7 @@ def _stand_ins(settings: Settings, lab: Lab) -> tuple[StandIn, ...]:
 def _charts(settings: Settings, lab: Lab) -> dict[str, ChartSource]:
     from chaosctl.stages import app, autoscaler, controller  # not for the token that kubectl asks for at each call
 
-    helm = config.asset("helm")
+    helm = places.asset("helm")
     values = helm / "values" / "lab"
     real = _upstream(lab)
     ours = () if real else (values / "chaotic-backend-stand-in.yaml", _moods(settings, lab))

@@ -10,7 +10,7 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.adapters import acm, dns, inventory, terraform_lock
 from chaosctl.adapters.acm import Certificate
 from chaosctl.adapters.aws import Aws, AwsRefused, Caller
@@ -207,7 +207,7 @@ def _quota(case: Case, quota: Quota) -> Iterator[Finding]:
 
 def tools(case: Case) -> Iterator[Finding]:
     """Which version of each tool is used, and from where."""
-    reports = Toolbox(config.cache_dir(), case.settings.toolbox, ignore).report()
+    reports = Toolbox(places.cache_dir(), case.settings.toolbox, ignore).report()
     yield from judge_tools(reports)
 
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.toolbox.store import architecture
 from chaosctl.toolbox.trouble import writing
 
@@ -33,7 +33,7 @@ def cli_config(directory: Path) -> Path:
     Providers that a mirror on this machine holds are taken from there, all others from their registry. Raises
     PreconditionFailed when it cannot be written.
     """
-    found, plugins = mirrors(), config.cache_dir() / "terraform-plugins"
+    found, plugins = mirrors(), places.cache_dir() / "terraform-plugins"
     with writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
         plugins.mkdir(parents=True, exist_ok=True)

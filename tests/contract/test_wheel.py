@@ -16,9 +16,9 @@ SHIPPED = {"terraform": "chaosctl/assets/terraform", "helm": "chaosctl/assets/he
 ELSEWHERE = """
 from pathlib import Path
 import chaosctl
-from chaosctl import config
+from chaosctl import places
 for name, file in (("terraform", "versions.tf"), ("helm", "chaotic-backend/Chart.yaml")):
-    print(config.asset(name).is_relative_to(Path(chaosctl.__file__).parent), (config.asset(name) / file).is_file())
+    print(places.asset(name).is_relative_to(Path(chaosctl.__file__).parent), (places.asset(name) / file).is_file())
 """
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.cli import failures, session
 from chaosctl.cli.command import Common
 from chaosctl.cli.invocation import Invocation
@@ -143,7 +143,7 @@ def test_nobody_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CHAOSCTL_STATE_DIR", raising=False)
     monkeypatch.setattr("platformdirs.user_state_dir", nowhere)
     with pytest.raises(PreconditionFailed, match="NO-HOME"):
-        config.state_dir()
+        places.state_dir()
 
 
 def test_who_waits_on_a_full_disk_is_told_once(
