@@ -31,11 +31,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.adapters.kube import NAMESPACES, PODS, Kube, Resource
-from chaosctl.chaos.cluster import KubeCluster, Place
+from chaosctl.chaos.cluster import Place
 from chaosctl.chaos.experiment import Aim
 from chaosctl.chaos.faults import FAULTS
+from chaosctl.chaos.kube_cluster import KubeCluster
 from chaosctl.waiting import wait_until
 
 HERE = Path(__file__).resolve().parent
@@ -118,7 +119,7 @@ def _measure(way: str, peers: Path, context: str) -> dict[str, float]:
 
 def peers_python() -> Path:
     """The Python with the peers; made the first time."""
-    directory = config.cache_dir() / "benchmarks" / "peers"
+    directory = places.cache_dir() / "benchmarks" / "peers"
     python = directory / "bin" / "python"
     if not (directory / ".made").is_file():
         venv.create(directory, with_pip=True, clear=True)

@@ -27,9 +27,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from chaosctl.chaos import runner
-from chaosctl.chaos.cluster import KubeCluster, Place, TargetState
+from chaosctl.chaos.cluster import Place, TargetState
 from chaosctl.chaos.experiment import Aim, Budgets, Experiment, Timing, TrafficPlan
 from chaosctl.chaos.faults import FAULTS
+from chaosctl.chaos.kube_cluster import KubeCluster
 from chaosctl.chaos.outage import percentile
 from chaosctl.chaos.recovery import Clocks
 from chaosctl.chaos.result import Result

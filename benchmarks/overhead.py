@@ -30,7 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.adapters import helm as helms
 from chaosctl.cli import compose
 from chaosctl.config import Settings
@@ -102,7 +102,7 @@ def _by_hand(scratch: Path) -> Mapping[str, float]:
         f"-backend-config=region={region}",
     ]
     first = {"region": region, "bucket": bucket, "adopt": False, "mark": infra.STATE_MARK, "digest": "by hand"}
-    modules = config.asset("terraform")
+    modules = places.asset("terraform")
     timed("terraform_bootstrap", lambda: _terraform(context, modules / "bootstrap", scratch / "bootstrap", [], first))
     timed("terraform", lambda: _terraform(context, modules, scratch / "main", state, infra.variables(context)))
     access = Access(context)

@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from chaosctl import config
+from chaosctl import places
 from tests.contract.terraform.test_modules import ROOTS, Terraform
 
 HEAD = re.compile(r'^(resource|data) "(\w+)" "(\w+)" {')
@@ -49,7 +49,7 @@ def main() -> None:
 def measure(terraform: Terraform, root: str) -> dict[str, Any]:
     instances = set(_instances(terraform(root, "test", "-json", "-verbose")))
     blocks = [
-        block for file in sorted((config.asset("terraform").parent / root).glob("*.tf")) for block in _blocks(file)
+        block for file in sorted((places.asset("terraform").parent / root).glob("*.tf")) for block in _blocks(file)
     ]
     missed = [block.address for block in blocks if block.address not in instances]
     return {

@@ -30,9 +30,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, NODES, Kube
-from chaosctl.chaos.cluster import Helpers, KubeCluster, Place
+from chaosctl.chaos.cluster import Helpers, Place
 from chaosctl.chaos.experiment import Aim
 from chaosctl.chaos.faults import FAULTS
+from chaosctl.chaos.kube_cluster import KubeCluster
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.lab.images import PYTHON
 

@@ -13,7 +13,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.chaos.requests import NEW, Request
 
 MODULE = "github.com/tsenart/vegeta/v12@v12.13.0"
@@ -21,7 +21,7 @@ MODULE = "github.com/tsenart/vegeta/v12@v12.13.0"
 
 def program() -> Path:
     """Where vegeta is; builds it the first time, which takes a minute. Raises CalledProcessError without Go."""
-    directory = config.cache_dir() / "benchmarks"
+    directory = places.cache_dir() / "benchmarks"
     built = directory / "vegeta"
     if not built.is_file():
         environment = {**os.environ, "GOBIN": str(directory), "CGO_ENABLED": "0"}

@@ -1,4 +1,4 @@
-"""What the user can set: chaosctl.toml, CHAOSCTL_* variables, and where things are kept.
+"""What the user can set: chaosctl.toml and CHAOSCTL_* variables.
 
 Precedence, highest first: command line, environment, chaosctl.toml, defaults. Nested settings use two underscores in
 the environment: CHAOSCTL_SMOKE__REQUESTS=100.
@@ -6,15 +6,12 @@ the environment: CHAOSCTL_SMOKE__REQUESTS=100.
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
-from collections.abc import Callable
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -24,7 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from chaosctl.errors import PreconditionFailed, UsageProblem
+from chaosctl.errors import UsageProblem
 
 CONFIG_FILE = "chaosctl.toml"
 DEFAULT, CLUSTER = "default", "chaotic-backend-cluster"  # names of the environment and its cluster, unless said
@@ -346,32 +343,3 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
             "the configuration has mistakes", code="CONFIG-INVALID", why=mistakes, remedy=f"correct {source}"
         ) from error
     return settings
-
-
-def cache_dir() -> Path:
-    """Tools and what they were made from; can be deleted at any time. CHAOSCTL_CACHE_DIR sets another place."""
-    return _place("CHAOSCTL_CACHE_DIR", platformdirs.user_cache_dir)
-
-
-def state_dir() -> Path:
-    """What a run must find again: lab, locks, journals, undo logs. CHAOSCTL_STATE_DIR sets another place."""
-    return _place("CHAOSCTL_STATE_DIR", platformdirs.user_state_dir)
-
-
-def _place(variable: str, default: Callable[[str], str]) -> Path:
-    try:
-        return Path(os.environ.get(variable) or default("chaosctl")).absolute()
-    except RuntimeError as error:
-        raise PreconditionFailed(
-            "you have no home directory to keep things in",
-            code="NO-HOME",
-            why=str(error),
-            remedy="set HOME, or CHAOSCTL_STATE_DIR, CHAOSCTL_CACHE_DIR and KUBECONFIG",
-        ) from error
-
-
-def asset(name: str) -> Path:
-    """The directory `terraform` or `helm` that ships with chaosctl: in the wheel, or beside a checkout's package."""
-    package = Path(__file__).resolve().parent
-    inside = package / "assets" / name
-    return inside if inside.is_dir() else package.parent / name

@@ -39,11 +39,9 @@ class ChaosctlError(Exception):
     what    what failed, one line
     why     the evidence: the event, the log line, the AWS code; may span lines
     remedy  what to do next, one line, a command where there is one
-    command  the subcommand that failed, such as "lab start"; set by whoever runs it
     """
 
     status = ExitStatus.STAGE_FAILED
-    command = ""
 
     def __init__(self, what: str, *, code: str, why: str = "", remedy: str = "") -> None:
         super().__init__(what)

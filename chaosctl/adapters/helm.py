@@ -11,7 +11,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,6 @@ from chaosctl.target import ChartSource
 T = TypeVar("T")
 Object = dict[str, Any]
 TIMEOUT = "120s"  # for hooks; readiness is waited for by the stages, which can say what is missing
-CHART_MISSING = re.compile(r'path "[^"]+" not found|chart .*not found|not a valid chart repository')
 DIVERTING = ("HELM_KUBE", "HELM_NAMESPACE", "HELM_DRIVER", "HELM_DEBUG")  # variables that begin so
 UNREACHABLE = ("cluster unreachable", "connection refused", "no such host", "i/o timeout", "connection reset")
 

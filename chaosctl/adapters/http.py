@@ -40,6 +40,24 @@ class Reply:
     total: float
 
 
+def checked(url: str) -> str:
+    """The URL, which has a scheme that we speak, a host and at most a port that exists. Raises UsageProblem."""
+    try:
+        parts = urlsplit(url)
+        asked = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0  # a wrong port raises
+        why = "" if asked else "it names no host to ask by HTTP"
+    except ValueError as error:
+        why = str(error)
+    if why:
+        raise UsageProblem(
+            f"{url!r} is not a URL",
+            code="URL-INVALID",
+            why=why,
+            remedy="give one like http://host:port/path or https://host",
+        )
+    return url
+
+
 class Site:
     """One origin; requests go one after the other over a connection that is kept open.
 
@@ -48,13 +66,9 @@ class Site:
     """
 
     def __init__(self, url: str, *, timeout: float = TIMEOUT, ca_file: Path | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageProblem(
-                f"{url!r} is not a URL", code="URL-INVALID", remedy="give one like http://host:port or https://host"
-            )
+        parts = urlsplit(checked(url))
         self.url = url.rstrip("/")
-        self._host, self._prefix = parts.hostname, parts.path.rstrip("/")
+        self._host, self._prefix = parts.hostname or "", parts.path.rstrip("/")
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = _trust(ca_file) if parts.scheme == "https" else None
         self.served: Served | None = None

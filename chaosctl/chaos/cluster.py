@@ -1,4 +1,4 @@
-"""What chaos asks of a cluster and of a load balancer, and the answer of the real ones' adapters."""
+"""What chaos asks of a cluster and of a load balancer: their data, and the protocols that `kube_cluster.py` keeps."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from chaosctl.adapters.execution import Execution, execute
-from chaosctl.adapters.follow import Follow
+from chaosctl.adapters.execution import Execution
 from chaosctl.adapters.instances import NodeGroup
-from chaosctl.adapters.kube import DISRUPTION_BUDGETS, NAMESPACES, PODS, Kube, Resource
+from chaosctl.adapters.kube import Resource
 from chaosctl.adapters.pod import Pod
-from chaosctl.errors import ChaosctlError, Unreachable
+from chaosctl.errors import ChaosctlError
 
 # What helpers run in where a target has nothing of its own: any Python from 3.9 on will do.
 HELPER_IMAGE = (
@@ -171,84 +170,6 @@ class Cloud(Protocol):
 
     def health(self, group: str) -> Sequence[str]:
         """The state of each target: healthy, unhealthy, initial ..."""
-
-
-class KubeCluster:
-    """The Cluster behind adapters/kube.py."""
-
-    def __init__(self, kube: Kube, cloud: Cloud | None = None, helpers: Helpers | None = None) -> None:
-        self._kube, self._cloud, self._helpers = kube, cloud, helpers or Helpers()
-
-    @property
-    def cloud(self) -> Cloud | None:
-        """See Cluster."""
-        return self._cloud
-
-    @property
-    def helpers(self) -> Helpers:
-        """See Cluster."""
-        return self._helpers
-
-    def get(self, resource: Resource, name: str, namespace: str = "") -> Object | None:
-        """See Cluster."""
-        return self._kube.get(resource, name, namespace or None)
-
-    def list(self, resource: Resource, namespace: str = "", labels: str = "", fields: str = "") -> Sequence[Object]:
-        """See Cluster."""
-        return self._kube.list(resource, namespace or None, labels=labels, fields=fields)
-
-    def patch(self, resource: Resource, name: str, change: Object, namespace: str = "") -> Object:
-        """See Cluster."""
-        return self._kube.patch(resource, name, dict(change), namespace or None)
-
-    def create(self, resource: Resource, manifest: Object, *, dry_run: bool = False) -> Object:
-        """See Cluster."""
-        return self._kube.create(resource, dict(manifest), dry_run=dry_run)
-
-    def remove(self, resource: Resource, name: str, namespace: str = "") -> bool:
-        """See Cluster."""
-        return self._kube.delete(resource, name, namespace or None)
-
-    def last_line(self, pod: Object) -> str:
-        """See Cluster."""
-        return self._kube.logs(Pod.of(pod), lines=1).strip()
-
-    def execute(self, namespace: str, pod: str, container: str, command: Sequence[str], timeout: float) -> Execution:
-        """See Cluster."""
-        return execute(self._kube, namespace, pod, container, command, timeout)
-
-    def identity(self) -> str:
-        """UID of kube-system. Raises Unreachable when that cannot be read."""
-        found = self._kube.get(NAMESPACES, "kube-system")
-        if found is None:
-            raise Unreachable("the cluster has no namespace kube-system", code="CHAOS-NO-IDENTITY")
-        return str(found["metadata"]["uid"])
-
-    def pods(self, place: Place) -> Sequence[Pod]:
-        """See Cluster."""
-        return self._kube.pods(place.namespace, place.selector)
-
-    def budgets(self, place: Place) -> Sequence[DisruptionBudget]:
-        """See Cluster."""
-        return [DisruptionBudget.of(pdb) for pdb in self._kube.list(DISRUPTION_BUDGETS, place.namespace)]
-
-    def follow(self, place: Place, on_pod: OnPod) -> AbstractContextManager[Watch]:
-        """See Cluster."""
-        return Follow(
-            self._kube,
-            PODS,
-            place.namespace,
-            labels=place.selector,
-            on_event=lambda kind, pod: on_pod(kind, Pod.of(pod)),
-        )
-
-    def delete(self, place: Place, name: str, uid: str, grace: int | None) -> bool:
-        """See Cluster."""
-        return self._kube.delete(PODS, name, place.namespace, uid=uid, grace=grace)
-
-    def evict(self, place: Place, name: str, uid: str) -> None:
-        """See Cluster."""
-        self._kube.evict(place.namespace, name, uid=uid)
 
 
 def ready(pods: Iterable[Pod], place: Place) -> list[Pod]:

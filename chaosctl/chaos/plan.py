@@ -162,16 +162,11 @@ def all_to_plain(plans: Sequence[FaultPlan]) -> dict[str, Any]:
     return {"format": FORMAT, "steps": [asdict(plan) for plan in plans]}
 
 
-def from_json(text: str, source: str) -> FaultPlan:
-    """The plan in a plan file of one step. Raises UsageProblem (CHAOS-PLAN-UNREADABLE); `source` names it."""
-    plans = all_from_json(text, source)
-    if len(plans) != 1:
-        raise _unreadable(source, f"it has {len(plans)} steps: give it to `chaosctl chaos run` with its scenario")
-    return plans[0]
-
-
 def all_from_json(text: str, source: str) -> tuple[FaultPlan, ...]:
-    """The plans in a plan file, one for each step. Raises UsageProblem (CHAOS-PLAN-UNREADABLE)."""
+    """The plans in a plan file, one for each step. Raises UsageProblem (CHAOS-PLAN-UNREADABLE).
+
+    `source` names it, for people.
+    """
     try:
         data = json.loads(text)
         data = data.get("result", data)  # the whole answer to `--dry-run --json` will do

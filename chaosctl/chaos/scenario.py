@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from chaosctl.adapters import yaml_text
 from chaosctl.chaos.experiment import Aim, Budgets, Mode
 from chaosctl.chaos.faults import SINGLE
 from chaosctl.errors import ChaosctlError, UsageProblem
@@ -193,12 +193,9 @@ def load(name: str) -> Scenario:
 
 def parse(text: str, source: str) -> Scenario:
     """The scenario that the YAML says. Raises UsageProblem (CHAOS-SCENARIO), which names every mistake."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        return Scenario.model_validate(YAML(typ="safe").load(StringIO(text)))
-    except YAMLError as error:
+        return Scenario.model_validate(yaml_text.read(text))
+    except yaml_text.NotYaml as error:
         raise _no_scenario(source, str(error)) from error
     except ValidationError as error:
         mistakes = "\n".join(f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors())

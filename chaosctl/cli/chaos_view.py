@@ -313,7 +313,7 @@ def repeat(aim: Aim, words: Sequence[str], number: int = 0) -> str:
     `words` are those given after `chaosctl chaos`. A plan names pods that are dead now, so its choice is spelt out.
     Of a scenario all is repeated: its step `number` (from 0) chose by the scenario's seed and this number together.
     """
-    if words[:1] == ["run"]:
+    if words and words[0] == "run":
         return shlex.join(["chaosctl", "chaos", *_without(words, "--plan", "--seed"), "--seed", str(aim.seed - number)])
     if any(word.startswith("--plan") for word in words):
         words = [*_what(aim), "--count", str(aim.count), *_flags(aim), *_without_plan(words)]

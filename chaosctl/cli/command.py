@@ -15,7 +15,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from chaosctl.errors import ChaosctlError, ExitStatus, UsageProblem
+from chaosctl.cli.invocation import Invocation
+from chaosctl.errors import UsageProblem
 
 CALLED = "called"  # the parameter by which typer tells how it was called
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -40,12 +41,6 @@ class Common:
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv even more.")] = 0
 
 
-class Interrupted(ChaosctlError):
-    """Ctrl-C or SIGTERM."""
-
-    status = ExitStatus.INTERRUPTED
-
-
 def command(function: Callable[..., Any]) -> Callable[..., None]:
     """Make a subcommand of `function(session, **options) -> Report | None`; its docstring is the help text."""
     own = inspect.signature(function)
@@ -60,7 +55,9 @@ def command(function: Callable[..., Any]) -> Callable[..., None]:
         from chaosctl.cli.session import Session
 
         common = Common(**{f.name: options.pop(f.name) for f in fields(Common)})
-        Session(called.command_path.partition(" ")[2], common).run(function, options)
+        said: Invocation = called.find_root().obj
+        said.command, said.json = called.command_path.partition(" ")[2], common.json
+        Session(said, common).run(function, options)
 
     parameters = [
         p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.config import Settings
 from chaosctl.events import Emit
 from chaosctl.findings import Check
-from chaosctl.stages.stage import Context
 from chaosctl.target import Target
+
+if TYPE_CHECKING:
+    from chaosctl.stages.stage import Context
 
 
 def environment_dir(settings: Settings) -> Path:
     """Where the files of one deployment are: lock, kubeconfig, Terraform data."""
-    return config.state_dir() / "environments" / settings.target / settings.environment
+    return places.state_dir() / "environments" / settings.target / settings.environment
 
 
 def open_context(settings: Settings, emit: Emit, *, start: bool, heal: bool = False) -> Context | None:
@@ -23,6 +26,8 @@ def open_context(settings: Settings, emit: Emit, *, start: bool, heal: bool = Fa
 
     With `heal`, a target that exists and was killed is started again.
     """
+    from chaosctl.stages.stage import Context
+
     target = KINDS[settings.target].open(settings, emit, start=start, heal=heal)
     if target is None:
         return None
@@ -128,6 +133,6 @@ class _LazyToolbox:
         if missing:
             from chaosctl.toolbox import Toolbox
 
-            toolbox = Toolbox(config.cache_dir(), self._settings.toolbox, self._emit)
+            toolbox = Toolbox(places.cache_dir(), self._settings.toolbox, self._emit)
             self._found.update(toolbox.ensure(*missing))
         return {name: self._found[name] for name in names}

@@ -7,9 +7,12 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import typer
+from typer._click.exceptions import ClickException, NoArgsIsHelpError
 from typer.core import TyperGroup
 
 from chaosctl.cli.command import CONTEXT
+from chaosctl.cli.invocation import Invocation
+from chaosctl.errors import ExitStatus, UsageProblem
 
 # name -> the line that `chaosctl --help` shows; each is the module chaosctl.cli.NAME
 COMMANDS = {
@@ -107,3 +110,27 @@ app = typer.Typer(
 @app.callback()
 def _chaosctl() -> None:
     """Options are given after the command: chaosctl up --target lab."""
+
+
+def dispatch(said: Invocation) -> int:
+    """Run the subcommand that the words name; its exit status. Raises UsageProblem for words that it does not know."""
+    group: Any = typer.main.get_command(app)
+    try:
+        with group.make_context("chaosctl", list(said.words), obj=said) as context:
+            group.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    except NoArgsIsHelpError as help_wanted:
+        help_wanted.show()
+        return ExitStatus.USAGE
+    except ClickException as mistake:
+        raise _usage(mistake) from None
+    except typer.Abort:  # Ctrl-C or Ctrl-D at a question
+        raise KeyboardInterrupt from None
+    return ExitStatus.OK
+
+
+def _usage(mistake: Any) -> UsageProblem:
+    path = mistake.ctx.command_path if getattr(mistake, "ctx", None) else "chaosctl"
+    message = mistake.format_message().rstrip(".")
+    return UsageProblem(message, code="USAGE", remedy=f"see `{path} --help`")

@@ -9,22 +9,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from chaosctl import config
-from chaosctl.cli import compose, lock
-from chaosctl.cli.command import Common, Interrupted
+from chaosctl import config, places
+from chaosctl.cli import compose
+from chaosctl.cli.command import Common
+from chaosctl.cli.failures import Interrupted
+from chaosctl.cli.invocation import Invocation
 from chaosctl.config import Settings
 from chaosctl.errors import ChaosctlError, PreconditionFailed, Refused, UsageProblem
 from chaosctl.events import Event, StageFinished, StageStarted, Waiting, Warned
-from chaosctl.stages import costs, running, setups
-from chaosctl.stages.access import Access
-from chaosctl.stages.stage import Context, Stage
 from chaosctl.ui.console import print_lines, print_pages, print_report, say
 from chaosctl.ui.live import open_live
 from chaosctl.ui.render import Lines, Pages, Report
+
+if TYPE_CHECKING:  # kubectl runs `chaosctl token` at each call, which needs none of the stages
+    from chaosctl.stages.stage import Context, Stage
 
 PLACE = {"--context": "kube_context", "--namespace": "namespace", "--selector": "selector"}  # options to settings
 FULL = 10**7  # bytes: a disk with less room is as good as full
@@ -57,8 +59,9 @@ def lab_not_running() -> PreconditionFailed:
 class Session:
     """What a subcommand works with."""
 
-    def __init__(self, command: str, common: Common) -> None:
-        self.command = command
+    def __init__(self, said: Invocation, common: Common) -> None:
+        self.said = said
+        self.command = said.command
         self.common = common
         self._live = open_live(sys.stderr, verbose=common.verbose)
         self._stage = ""
@@ -73,10 +76,10 @@ class Session:
             self._stage = event.stage
         elif isinstance(event, StageFinished):
             self._finished.append(event.stage)
-        elif isinstance(event, Waiting) and not self._told_full and _full(config.state_dir()):
+        elif isinstance(event, Waiting) and not self._told_full and _full(places.state_dir()):
             self._told_full = True
             self._live.emit(
-                Warned(f"the disk that holds {config.state_dir()} is full", "free some space; it goes on then")
+                Warned(f"the disk that holds {places.state_dir()} is full", "free some space; it goes on then")
             )
         self._live.emit(event)
 
@@ -114,7 +117,9 @@ class Session:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Held by whatever changes this environment. Raises Busy, which names the other run."""
-        with lock.held(compose.environment_dir(self.settings), " ".join(["chaosctl", *sys.argv[1:]])):
+        from chaosctl.cli import lock
+
+        with lock.held(compose.environment_dir(self.settings), " ".join(["chaosctl", *self.said.words])):
             self._changing = True
             yield
 
@@ -145,6 +150,9 @@ class Session:
 
     def consent(self, context: Context) -> None:
         """Ask before the first thing is made that costs money; as long as the cluster exists it was asked already."""
+        from chaosctl.stages import costs, setups
+        from chaosctl.stages.access import Access
+
         settings, payer = context.settings, context.target.billed_to
         if not payer or self.common.yes or Access(context).aws.cluster(settings.cluster_name):
             return
@@ -157,6 +165,8 @@ class Session:
 
     def run_stage(self, stage: Stage, *, start: bool = False) -> Report:
         """Run one stage by itself, under the lock."""
+        from chaosctl.stages import running
+
         self.require_ours()
         with self.lock():
             context = self.context(start=start)
@@ -189,8 +199,7 @@ class Session:
         except KeyboardInterrupt:
             raise self._interrupted() from None
         except ChaosctlError as error:
-            error.command = self.command
-            raise _explained(error, config.state_dir()) from error.__cause__
+            raise _explained(error, places.state_dir()) from error.__cause__
         if report is None:
             return
         if isinstance(report, Pages):

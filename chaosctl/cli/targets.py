@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from functools import partial
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.adapters import http, kubeconfig
 from chaosctl.adapters.aws import Aws
 from chaosctl.adapters.kube import DISRUPTION_BUDGETS, INGRESSES, PODS, Kube
@@ -73,7 +73,7 @@ def _address(settings: Settings, env: dict[str, str]) -> Iterator[Finding]:
 
 
 def _charts(settings: Settings) -> dict[str, ChartSource]:
-    helm = config.asset("helm")
+    helm = places.asset("helm")
     values = helm / "values" / "aws"
     return {
         controller.RELEASE: controller.published(settings.mirrors, values / f"{controller.RELEASE}.yaml"),

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from ruamel.yaml import YAML
 
+from chaosctl.adapters import yaml_text
 from chaosctl.events import ignore
 from chaosctl.lab import gateway, images
 from chaosctl.lab.desired import Addon, Cluster, Store
@@ -64,7 +64,7 @@ def manifests(addon: Addon, cluster: Cluster) -> Sequence[Object]:
         replicas = addon.configuration.get(workload.replicas_key, workload.replicas)
         values |= {"image": workload.image, "replicas": replicas}
     text = jinja2.Template(file.read_text(), undefined=jinja2.StrictUndefined).render(values)
-    return tuple(YAML(typ="safe").load_all(text))
+    return tuple(yaml_text.read_all(text))
 
 
 def programs(addon: Addon, cluster: Cluster, layout: Layout) -> Sequence[Program]:

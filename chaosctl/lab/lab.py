@@ -15,7 +15,7 @@ from pathlib import Path
 
 import filelock
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.config import Settings
 from chaosctl.errors import Busy, PreconditionFailed, StageFailed, Unreachable
 from chaosctl.events import Emit, StageFinished, StageStarted, Step
@@ -128,7 +128,7 @@ class Lab:
                 self._remove_remains()
             if not self._supervisor.running():
                 preflight.check(self.layout, self._port)
-            tools = Toolbox(config.cache_dir(), self.settings.toolbox, self.emit).ensure(*RUNNING, *IN_IMAGES)
+            tools = Toolbox(places.cache_dir(), self.settings.toolbox, self.emit).ensure(*RUNNING, *IN_IMAGES)
             self._prepare(tools)
             self._supervisor.start()
             self._pull(tools)

@@ -12,6 +12,8 @@ from functools import cached_property
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from chaosctl import places
+
 # Every tag has loopback addresses of its own, so that two labs never meet: 65,536 blocks of 128 in 127.128.0.0/9.
 FIRST_ADDRESS = IPv4Address("127.128.0.0")
 BLOCK = 128
@@ -109,9 +111,7 @@ class Layout:
 
 def default() -> Layout:
     """The lab of this user: CHAOSCTL_STATE_DIR/lab."""
-    from chaosctl import config  # 9 MB of pydantic, which processes of the lab can do without
-
-    return Layout(config.state_dir() / "lab")
+    return Layout(places.state_dir() / "lab")
 
 
 # Addresses inside a VPC that reach the lab's AWS; link-local, so that no VPC's CIDR can collide with them.

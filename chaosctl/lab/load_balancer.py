@@ -22,9 +22,12 @@ from pathlib import Path
 
 from chaosctl.adapters import process
 from chaosctl.errors import ChaosctlError, StageFailed, Unreachable
-from chaosctl.lab import haproxy, processes
+from chaosctl.lab import processes
 from chaosctl.lab.desired import LoadBalancer, RegisteredTarget, Store, TargetGroup, TargetState
-from chaosctl.lab.haproxy import Admin, Plan, Runtime, Server, Slot, short_id
+from chaosctl.lab.haproxy import configuration
+from chaosctl.lab.haproxy.configuration import Plan, Slot
+from chaosctl.lab.haproxy.runtime import Admin, Runtime, Server
+from chaosctl.lab.haproxy.words import short_id
 from chaosctl.lab.hosts import HostsFile
 from chaosctl.lab.layout import LOAD_BALANCERS, Layout
 from chaosctl.lab.supervisor import Program, Supervisor
@@ -160,10 +163,10 @@ class LoadBalancers:
         if not salt:
             return  # the network of its VPC is still being made: it stays provisioning
         address = self._layout.loopback(balancer.index)
-        balancer.plan = haproxy.plan(wanted, groups, address, netns)
+        balancer.plan = configuration.plan(wanted, groups, address, netns)
         balancer.groups = {group.arn: groups[group.arn] for group in balancer.plan.groups}
         self._assign(balancer)
-        balancer.identity = haproxy.digest(balancer.plan, balancer.contents(), salt)
+        balancer.identity = configuration.digest(balancer.plan, balancer.contents(), salt)
         if wanted.listeners:
             self._run(balancer)
         else:
@@ -212,7 +215,7 @@ class LoadBalancers:
         state = balancer.home / "servers.state"
         if not state.exists():
             state.write_text("1\n")
-        text = haproxy.render(
+        text = configuration.render(
             balancer.plan,
             balancer.contents(),
             identity=balancer.identity,
@@ -251,7 +254,7 @@ class LoadBalancers:
         for arn, group in balancer.groups.items():
             targets = {(target.ip, target.port): target for target in group.targets}
             found = balancer.recovered.pop(short_id(arn), None)
-            slots = balancer.slots.setdefault(arn, found or [None] * haproxy.slots_for(len(targets)))
+            slots = balancer.slots.setdefault(arn, found or [None] * configuration.slots_for(len(targets)))
             for number, held in enumerate(slots):
                 slots[number] = _still(held, targets)
             present = {held.key for held in slots if held}
@@ -279,7 +282,7 @@ class LoadBalancers:
         for arn, slots in balancer.slots.items():
             fresh = [held for held in slots if held and not held.good and not held.draining and not held.probed_until]
             busy = {held.probe for held in slots if held and held.probe}
-            free = [f"p{number}" for number in range(1, haproxy.PROBES + 1) if f"p{number}" not in busy]
+            free = [f"p{number}" for number in range(1, configuration.PROBES + 1) if f"p{number}" not in busy]
             for held, probe in zip(fresh, free, strict=False):
                 held.probe, held.probed_until = probe, time.monotonic() + PROBE_SECONDS
                 server = f"pr-{short_id(arn)}/{probe}"
@@ -461,7 +464,7 @@ def _changes(admin: Admin, address: str, state: str) -> list[str]:
 
 def _slot(held: Held | None) -> Slot:
     if held is None:
-        return Slot(haproxy.NOWHERE, on=False)
+        return Slot(configuration.NOWHERE, on=False)
     return Slot(f"{held.target.ip}:{held.target.port}", on=held.good)
 
 

@@ -67,11 +67,6 @@ def copy(image: Path, target: Path) -> None:
     partial.rename(target)
 
 
-def remove_leftovers(layout: Layout) -> None:
-    """Let go of the namespace of a build that was killed."""
-    namespaces.delete_mount(_mount_ns(layout))
-
-
 def _mount_ns(layout: Layout) -> Path:
     return layout.run / "ns" / NAME
 

@@ -155,7 +155,7 @@ def _on_thread(work: Callable[[], T]) -> T:
 def _caught(work: Callable[[], None], failures: list[BaseException]) -> None:
     try:
         work()
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - raised again on the thread that asked
         failures.append(error)
 
 

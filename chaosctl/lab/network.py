@@ -78,12 +78,6 @@ def remove_vpc(layout: Layout, vpc_id: str) -> None:
     namespaces.delete_network(layout.vpc_netns(vpc_id))
 
 
-def remove_address(layout: Layout, vpc_id: str, address: str) -> None:
-    """Take an address away from a VPC's router."""
-    with suppress(FileNotFoundError):
-        namespaces.in_network(layout.vpc_netns(vpc_id), partial(_drop_address, address))
-
-
 def ensure_instance(layout: Layout, instance: Instance) -> str:
     """Make the namespace of an instance, cable it to its VPC, route its pods there, and return its name.
 
@@ -135,11 +129,6 @@ def _ensure_bridge(ip: Any, interface: Interface) -> None:
     for address in interface.addresses:
         host, _, length = address.partition("/")
         ip.addr("replace", index=index, address=host, prefixlen=int(length))
-
-
-def _drop_address(address: str) -> None:
-    with _netlink() as ip:
-        ip.flush_addr(index=_link("lo", ip), address=address)
 
 
 def _plug_in(instance: Instance, netns: str) -> None:

@@ -74,7 +74,7 @@ class Loop:
         """Reconcile once; seconds until the next time."""
         try:
             self.reconciler.reconcile()
-        except Exception as error:  # one bad object must not end the loop; the next pass tries again
+        except Exception as error:  # noqa: BLE001 - one bad object must not end the loop; the next pass tries again
             self._complaint.about(self.reconciler.name, error)
             return max(self._period, self.PERIOD)
         self._complaint.settled()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.adapters import inventory
 from chaosctl.adapters.aws import Aws
 from chaosctl.config import MirrorSettings, Settings
@@ -18,7 +18,6 @@ from chaosctl.lab import certificate, cleanup, images, pki, preflight, upstream
 from chaosctl.lab import layout as layouts
 from chaosctl.lab.lab import Lab
 from chaosctl.lab.layout import AWS_ENDPOINT, Layout
-from chaosctl.stages import app, autoscaler, controller
 from chaosctl.target import ChartSource, StandIn, Target
 
 STAND_INS = (
@@ -147,7 +146,9 @@ def _stand_ins(settings: Settings, lab: Lab) -> tuple[StandIn, ...]:
 
 
 def _charts(settings: Settings, lab: Lab) -> dict[str, ChartSource]:
-    helm = config.asset("helm")
+    from chaosctl.stages import app, autoscaler, controller  # not for the token that kubectl asks for at each call
+
+    helm = places.asset("helm")
     values = helm / "values" / "lab"
     real = _upstream(lab)
     ours = () if real else (values / "chaotic-backend-stand-in.yaml", _moods(settings, lab))

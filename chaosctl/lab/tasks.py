@@ -46,7 +46,7 @@ class Tasks:
     def _run(self, key: Hashable, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception as error:  # whatever it is, the work is tried again
+        except Exception as error:  # noqa: BLE001 - whatever it is, the work is tried again
             self._complaint(key).about(f"{self._name}: {key}", error)
             self._ended(key, self.failures(key) + 1)
         else:

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 
 from chaosctl.config import MirrorSettings
 from chaosctl.lab.layout import Layout
-from chaosctl.stages import app, autoscaler, controller
 
 FILE = "upstream.json"  # in layout.images
 
@@ -28,6 +27,8 @@ def choose(layout: Layout, mirrors: MirrorSettings, *, wanted: bool, autoscaling
     """Say, for whoever makes nodes, which images are pulled: none unless `wanted`."""
     pulls = Pulls()
     if wanted:
+        from chaosctl.stages import app, autoscaler, controller  # see lab/target.py
+
         names = [f"{controller.IMAGE}:v{controller.VERSION}", f"{app.IMAGE}:{app.TAG}"]
         names += [f"{autoscaler.IMAGE}:{autoscaler.TAG}"] if autoscaling else []
         pulls = Pulls(tuple(map(mirrors.image, names)), mirrors.plain_http)

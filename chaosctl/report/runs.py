@@ -146,7 +146,11 @@ def find(directory: Path, name: str | None) -> Path:
 
 
 def read(journal: Path) -> Told:
-    """Judge it, by the rules of this version. Raises UsageProblem (CHAOS-NO-JOURNAL)."""
+    """Judge it, by the rules of this version: anyone who has the file can check the verdict again.
+
+    A journal that stops in the middle, also of its last line, is judged for what it has: INVALID, mostly.
+    Raises UsageProblem (CHAOS-NO-JOURNAL) when it does not begin as a journal does.
+    """
     from chaosctl.chaos.advisor import advise  # with all faults, which a list of runs can do without
 
     with journal.open("rb") as lines:

@@ -1,4 +1,4 @@
-"""From a journal to the result, without the run: the verdict can be checked again by anyone who has the file. Pure."""
+"""From the lines of a journal to the events of its run. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from chaosctl.chaos import events as e
-from chaosctl.chaos.record import Record
-from chaosctl.chaos.result import Result, conclude
 from chaosctl.errors import UsageProblem
 from chaosctl.report.journal import FORMAT
 
@@ -20,19 +18,6 @@ _TYPES: dict[str, TypeAdapter[Any]] = {
     for name, kind in inspect.getmembers(e, inspect.isclass)
     if issubclass(kind, e.ChaosEvent) and kind is not e.ChaosEvent
 }
-
-
-def summarize(lines: Iterable[bytes]) -> Result:
-    """Judge the run whose journal this is, by the rules of this version.
-
-    A journal that stops in the middle, also of its last line, is judged for what it has: INVALID, mostly.
-    Raises UsageProblem (CHAOS-NO-JOURNAL) when it does not begin as a journal does.
-    """
-    events = decode(lines)
-    record = Record(started(next(events, None)).experiment)
-    for event in events:
-        record.add(event)
-    return conclude(record)
 
 
 def started(first: e.ChaosEvent | None) -> e.ExperimentStarted:

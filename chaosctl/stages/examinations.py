@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.adapters import acm, dns, inventory
 from chaosctl.adapters.acm import Certificate
 from chaosctl.adapters.aws import Aws, AwsRefused, Caller
@@ -245,7 +245,7 @@ def _quota(case: Case, quota: Quota) -> Iterator[Finding]:
 
 def tools(case: Case) -> Iterator[Finding]:
     """Which version of each tool is used, and from where."""
-    reports = Toolbox(config.cache_dir(), case.settings.toolbox, ignore).report()
+    reports = Toolbox(places.cache_dir(), case.settings.toolbox, ignore).report()
     yield from judge_tools(reports)
 
 

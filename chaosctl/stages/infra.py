@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.adapters import acm, inventory
 from chaosctl.adapters.aws import Aws, AwsRefused
 from chaosctl.adapters.inventory import Deployment, Leftover
-from chaosctl.adapters.terraform import Applied, Plan, Terraform, TerraformFailed
+from chaosctl.adapters.terraform import Applied, Terraform, TerraformFailed
 from chaosctl.adapters.terraform_messages import Changes
 from chaosctl.adapters.terraform_plan import ResourceChange, changes
 from chaosctl.config import Settings
@@ -138,13 +138,8 @@ def opened(context: Context, directory: str, key: str) -> Terraform:
 
 
 def _sources(directory: str) -> Path:
-    main = config.asset("terraform")
+    main = places.asset("terraform")
     return main if directory == MAIN else main / directory
-
-
-def plan_infra(context: Context) -> Plan:
-    """What `infra` would change. The state bucket must exist."""
-    return open_terraform(context).plan(variables(context))
 
 
 def examine_infra(context: Context) -> list[ResourceChange]:
@@ -176,7 +171,7 @@ def without_state(context: Context, directory: str) -> Terraform:
 
 def ensure_state_bucket(context: Context) -> bool:
     """Make the bucket for the state, or complete it; returns False, after one request, when it is complete already."""
-    sources = config.asset("terraform") / "bootstrap"
+    sources = places.asset("terraform") / "bootstrap"
     digest = _digest(sources)
     if _bucket_mark(context)[1] == digest:
         return False

@@ -37,7 +37,7 @@ class _Question(threading.Thread):
             self._outcome = Outcome(self._question())
         except ChaosctlError as error:
             self._outcome = Outcome(error=error)
-        except Exception as error:  # a bug of ours, which is told like any other: on the main thread
+        except Exception as error:  # noqa: BLE001 - a bug of ours is told like any other: on the main thread
             self._bug = error
 
     def outcome(self) -> Outcome:

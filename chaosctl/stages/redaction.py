@@ -11,7 +11,7 @@ import difflib
 import re
 from typing import Any
 
-import yaml
+from chaosctl.adapters import yaml_text
 
 Object = dict[str, Any]
 SECRET_NAME = re.compile(
@@ -109,4 +109,4 @@ def _text(text: str, other: Any) -> str:
 
 
 def _yaml(obj: Object | None) -> list[str]:
-    return [] if obj is None else yaml.safe_dump(obj, sort_keys=True, width=160).splitlines()
+    return [] if obj is None else yaml_text.written(obj).splitlines()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.toolbox.store import architecture
 from chaosctl.toolbox.trouble import writing
 
@@ -38,7 +38,7 @@ def cli_config(directory: Path) -> Path:
     Providers that a mirror on this machine holds in the locked version are taken from there, all others from their
     registry. Raises PreconditionFailed when it cannot be written.
     """
-    found, plugins = mirrors(), config.cache_dir() / "terraform-plugins"
+    found, plugins = mirrors(), places.cache_dir() / "terraform-plugins"
     with writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
         plugins.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def addresses(place: Path) -> list[str]:
 def _locked() -> Mapping[str, set[str]]:
     """The versions of each provider that the lock files of chaosctl's modules name."""
     found = defaultdict[str, set[str]](set)
-    modules = config.asset("terraform")
+    modules = places.asset("terraform")
     for file in [*modules.glob(LOCK_FILE), *modules.glob(f"*/{LOCK_FILE}")]:
         for address, version in LOCKED.findall(file.read_text()):
             found[address].add(version)

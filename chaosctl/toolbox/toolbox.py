@@ -43,7 +43,7 @@ class ToolReport:
 
 
 class Toolbox:
-    """Supplies tools. `cache` is config.cache_dir(); everything is kept below its directory `toolbox`."""
+    """Supplies tools. `cache` is places.cache_dir(); everything is kept below its directory `toolbox`."""
 
     def __init__(
         self,

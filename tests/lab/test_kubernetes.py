@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.adapters import process
 from chaosctl.config import ToolboxSettings
 from chaosctl.events import ignore
@@ -130,7 +130,7 @@ def tools() -> dict[str, Path]:
         "etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl containerd "
         "containerd-shim-runc-v2 ctr runc cni haproxy nft conntrack metrics-server coredns"
     )
-    return Toolbox(config.cache_dir(), ToolboxSettings(), ignore).ensure(*names.split())
+    return Toolbox(places.cache_dir(), ToolboxSettings(), ignore).ensure(*names.split())
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 from moto.elbv2.ssl_policies import SSL_POLICIES
 
-from chaosctl import config
+from chaosctl import config, places
 from chaosctl.events import ignore
 from chaosctl.lab import load_balancer
 from chaosctl.lab.desired import HealthCheck, Listener, LoadBalancer, RegisteredTarget, Rule, TargetGroup, TlsPolicy
@@ -169,7 +169,7 @@ def haproxy() -> Path:
     found = shutil.which("haproxy")
     if found:
         return Path(found)
-    return Toolbox(config.cache_dir(), config.load().toolbox, ignore).ensure("haproxy")["haproxy"]
+    return Toolbox(places.cache_dir(), config.load().toolbox, ignore).ensure("haproxy")["haproxy"]
 
 
 def _nsenter(netns: str, *argv: str) -> list[str]:

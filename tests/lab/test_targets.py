@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.config import ToolboxSettings
 from chaosctl.events import ignore
 from chaosctl.lab import images
@@ -62,7 +62,7 @@ class AwsUser(User):
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Registry]]:
     """The stand-ins, under the names that the real images have in a mirror."""
     layout = Layout(tmp_path_factory.mktemp("images"))
-    tools = Toolbox(config.cache_dir(), ToolboxSettings(), ignore).ensure("coredns", "metrics-server")
+    tools = Toolbox(places.cache_dir(), ToolboxSettings(), ignore).ensure("coredns", "metrics-server")
     with mirrors.registry() as (address, served):
         names = {images.CONTROLLER: CONTROLLER, images.BACKEND: BACKEND}
         for archive in images.build(layout, tools):
@@ -76,7 +76,7 @@ def lab_user(
 ) -> Iterator[User]:
     """Has started a lab that runs what the registry has."""
     repository = tmp_path_factory.mktemp("charts")
-    chart = config.asset("helm") / "aws-load-balancer-controller-lab"
+    chart = places.asset("helm") / "aws-load-balancer-controller-lab"
     with mirrors.chart_repository(repository, {"aws-load-balancer-controller": chart}) as url:
         settings = SETTINGS.format(account="123456789012", charts=url, images=registry[0])
         (newcomer.home / "chaosctl.toml").write_text(settings)

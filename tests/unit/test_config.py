@@ -78,10 +78,6 @@ def test_a_named_file_must_exist() -> None:
         config.load(Path("nowhere.toml"))
 
 
-def test_assets_are_found_beside_the_package() -> None:
-    assert (config.asset("terraform") / "versions.tf").parent.name == "terraform"
-
-
 def test_a_variable_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAOSCTL_LAB", "yes")
     with pytest.raises(UsageProblem, match="mistakes") as failure:

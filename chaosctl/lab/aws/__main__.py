@@ -13,7 +13,7 @@ from pathlib import Path
 
 from werkzeug.serving import BaseWSGIServer
 
-from chaosctl import config
+from chaosctl import config, places
 from chaosctl.errors import ChaosctlError, ExitStatus, PreconditionFailed
 from chaosctl.events import ignore
 from chaosctl.lab import pki
@@ -122,7 +122,7 @@ def _serve_until_stopped(layout: Layout, changes: Changes, listener: BaseWSGISer
 
 def _loops(layout: Layout, changes: Changes, *others: Reconciler) -> Iterator[Loop]:
     """The loops of all reconcilers, once the tools are there; the API answers meanwhile."""
-    tools = Toolbox(config.cache_dir(), config.load().toolbox, ignore).ensure(*RUNNING)
+    tools = Toolbox(places.cache_dir(), config.load().toolbox, ignore).ensure(*RUNNING)
     store = MotoStore(changes)
     common = (store, layout, tools, Supervisor(layout))
     requests = AccessLog(access_log(layout))

@@ -150,7 +150,7 @@ class Saver:
     def _saved(self) -> bool:
         try:
             save(self._file)
-        except Exception as error:  # a full disk must not end the lab
+        except Exception as error:  # noqa: BLE001 - a full disk must not end the lab
             self._complaint.about("the state could not be saved", error)
             return False
         self._complaint.settled()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chaosctl import __main__ as program
-from chaosctl import config
+from chaosctl import places
 from chaosctl.stages import controller
 from tests.contract.aws.conftest import OWN_TRUST, Lab
 from tests.contract.mirrors import chart_repository
@@ -118,7 +118,7 @@ def test_plan_shows_all_of_it_and_makes_nothing(
 ) -> None:
     """The controller's chart comes from a repository of the settings, the images of both from a registry."""
     (tmp_path / "charts").mkdir()
-    stand_in = config.asset("helm") / f"{controller.RELEASE}-lab"
+    stand_in = places.asset("helm") / f"{controller.RELEASE}-lab"
     monkeypatch.setenv("CHAOSCTL_MIRRORS__IMAGES", "registry.example/proxy")
     with chart_repository(tmp_path / "charts", {controller.RELEASE: stand_in}) as url:
         monkeypatch.setenv("CHAOSCTL_MIRRORS__CHARTS", url)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.adapters import process
 from chaosctl.config import ToolboxSettings
 from chaosctl.events import ignore
@@ -85,7 +85,7 @@ def test_terraform_applies_and_destroys(
     s3, vpc = lab.client("s3"), make_cluster()["resourcesVpcConfig"]["vpcId"]
     s3.create_bucket(Bucket="states", CreateBucketConfiguration={"LocationConstraint": REGION})
     (tmp_path / "main.tf").write_text(MODULE.replace("VPC", vpc))
-    program = Toolbox(config.cache_dir(), ToolboxSettings(), ignore).ensure("terraform")["terraform"]
+    program = Toolbox(places.cache_dir(), ToolboxSettings(), ignore).ensure("terraform")["terraform"]
 
     def terraform(*words: str) -> None:
         process.run([program, *words, "-input=false"], cwd=tmp_path, env=env)

@@ -10,7 +10,8 @@ import pytest
 
 from chaosctl.adapters.kube import Conflict, EvictionBlocked, NotFound
 from chaosctl.adapters.pod import Pod
-from chaosctl.chaos.cluster import Cluster, DisruptionBudget, KubeCluster
+from chaosctl.chaos.cluster import Cluster, DisruptionBudget
+from chaosctl.chaos.kube_cluster import KubeCluster
 from tests.unit.adapters.api_server import ApiServer, api_server
 from tests.unit.chaos.fakes import PLACE, cluster_of
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.adapters import process
 from chaosctl.config import ToolboxSettings
 from chaosctl.events import ignore
@@ -22,7 +22,7 @@ Render = Callable[..., Objects]
 @pytest.fixture(scope="session")
 def helm() -> str:
     found = os.environ.get("HELM") or shutil.which("helm")
-    return found or str(Toolbox(config.cache_dir(), ToolboxSettings(), ignore).ensure("helm")["helm"])
+    return found or str(Toolbox(places.cache_dir(), ToolboxSettings(), ignore).ensure("helm")["helm"])
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def template(helm: str) -> Callable[..., process.Completed]:
     """Run `helm template` on a chart with the values of a target and further --set-json words."""
 
     def template(chart: str, *words: str, target: str | None = None) -> process.Completed:
-        root = config.asset("helm")
+        root = places.asset("helm")
         release = chart.removesuffix("-lab")
         files = sorted((root / "values" / target).glob(f"{release}*.yaml")) if target else []
         values: list[str | Path] = [word for file in files for word in ("-f", file)]
@@ -54,4 +54,4 @@ def render(template: Callable[..., process.Completed]) -> Render:
 
 @pytest.fixture(scope="session")
 def charts() -> Path:
-    return config.asset("helm")
+    return places.asset("helm")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chaosctl import config
+from chaosctl import places
 from chaosctl.adapters import process
 from chaosctl.adapters.terraform_plan import changes
 from chaosctl.config import InfraSettings, Settings, ToolboxSettings
@@ -30,14 +30,14 @@ class Terraform:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.program = Toolbox(config.cache_dir(), ToolboxSettings(), ignore).ensure("terraform")["terraform"]
+        self.program = Toolbox(places.cache_dir(), ToolboxSettings(), ignore).ensure("terraform")["terraform"]
         self.env: Mapping[str, str] = {
             "TF_CLI_CONFIG_FILE": str(providers.cli_config(home)),
             "TF_IN_AUTOMATION": "1",
             "CHECKPOINT_DISABLE": "1",
             "AWS_REGION": "us-west-2",
         }
-        shutil.copytree(config.asset("terraform"), home / "terraform", ignore=shutil.ignore_patterns(".terraform"))
+        shutil.copytree(places.asset("terraform"), home / "terraform", ignore=shutil.ignore_patterns(".terraform"))
 
     def init(self) -> None:
         """Providers for all modules."""
@@ -72,7 +72,7 @@ def test_their_own_tests_pass(terraform: Terraform, root: str) -> None:
 
 def test_the_lock_file_knows_every_platform() -> None:
     for root in ROOTS:
-        text = (config.asset("terraform").parent / root / ".terraform.lock.hcl").read_text()
+        text = (places.asset("terraform").parent / root / ".terraform.lock.hcl").read_text()
         assert text.count('"zh:') == 15 and text.count('"h1:') >= 1
 
 

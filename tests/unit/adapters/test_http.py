@@ -94,7 +94,9 @@ def test_a_certificate_that_is_not_accepted(
         Site(secure.url, ca_file=tmp_path / "ca.crt" if trusted else None).get("/")
 
 
-@pytest.mark.parametrize("url", ["", "host", "ftp://host", "http://"])
+@pytest.mark.parametrize(
+    "url", ["", "host", "ftp://host", "http://", "http://host:99999", "http://host:port", "http://[::1"]
+)
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(UsageProblem):
         Site(url)

@@ -10,9 +10,15 @@ from chaosctl.chaos.result import Result
 from chaosctl.chaos.runner import run
 from chaosctl.chaos.verdict import Verdict
 from chaosctl.errors import UsageProblem
+from chaosctl.report import runs
 from chaosctl.report.journal import Journal
-from chaosctl.report.summary import summarize
 from tests.unit.chaos.fakes import cluster_of, experiment, world
+
+
+def judged(directory: Path, lines: list[bytes]) -> Result:
+    """What comes of a file with these lines alone."""
+    (directory / "lines").write_bytes(b"".join(lines))
+    return runs.read(directory / "lines").result
 
 
 @pytest.fixture
@@ -25,23 +31,23 @@ def journalled(tmp_path: Path) -> tuple[Result, list[bytes]]:
     return result, journal.path.read_bytes().splitlines(keepends=True)
 
 
-def test_the_journal_alone_gives_the_same_result(journalled: tuple[Result, list[bytes]]) -> None:
+def test_the_journal_alone_gives_the_same_result(journalled: tuple[Result, list[bytes]], tmp_path: Path) -> None:
     result, lines = journalled
     assert result.verdict is Verdict.PASS
-    assert summarize(lines) == result
+    assert judged(tmp_path, lines) == result
 
 
-def test_a_journal_that_was_cut_anywhere_never_passes(journalled: tuple[Result, list[bytes]]) -> None:
+def test_a_journal_that_was_cut_anywhere_never_passes(journalled: tuple[Result, list[bytes]], tmp_path: Path) -> None:
     _, lines = journalled
     for end in range(1, len(lines) - 2):
         cut = [*lines[:end], lines[end][: len(lines[end]) // 2]]
-        assert summarize(cut).verdict is not Verdict.PASS
+        assert judged(tmp_path, cut).verdict is not Verdict.PASS
 
 
 @pytest.mark.parametrize(
     "text", [b"", b"{}\n", b"nothing", b'{"type": "Ended", "at": 1, "verdict": "", "reasons": []}\n']
 )
-def test_what_is_no_journal_is_said_to_be_none(text: bytes) -> None:
+def test_what_is_no_journal_is_said_to_be_none(text: bytes, tmp_path: Path) -> None:
     with pytest.raises(UsageProblem) as problem:
-        summarize(text.splitlines(keepends=True))
+        judged(tmp_path, [text])
     assert problem.value.code == "CHAOS-NO-JOURNAL"

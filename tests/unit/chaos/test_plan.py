@@ -128,14 +128,14 @@ def test_a_plan_for_another_place_is_refused(change: dict[str, str]) -> None:
 def test_a_plan_survives_its_file_also_inside_the_answer_to_a_dry_run() -> None:
     plan = plans.select(Aim(seed=1, count=2), PLACE, FOUR, [])
     plain = plans.to_plain(plan)
-    assert plans.from_json(json.dumps(plain), "f") == plan
-    assert plans.from_json(json.dumps({"ok": True, "result": {"plan": plain}}), "f") == plan
+    assert plans.all_from_json(json.dumps(plain), "f") == (plan,)
+    assert plans.all_from_json(json.dumps({"ok": True, "result": {"plan": plain}}), "f") == (plan,)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "fault": "pod-kill"}'])
 def test_what_is_no_plan_is_said_to_be_none(text: str) -> None:
     with pytest.raises(UsageProblem) as problem:
-        plans.from_json(text, "f")
+        plans.all_from_json(text, "f")
     assert problem.value.code == "CHAOS-PLAN-UNREADABLE"
 
 
@@ -143,4 +143,4 @@ def test_a_plan_without_victims_or_with_one_twice_is_no_plan() -> None:
     plain = plans.to_plain(plans.select(Aim(seed=1), PLACE, FOUR, []))
     for victims in ([], list(plain["victims"]) * 2):
         with pytest.raises(UsageProblem):
-            plans.from_json(json.dumps({**plain, "victims": victims}), "f")
+            plans.all_from_json(json.dumps({**plain, "victims": victims}), "f")

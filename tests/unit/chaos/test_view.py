@@ -42,4 +42,4 @@ def test_the_command_that_repeats_a_run_names_its_seed(words: list[str], again: 
 
 @pytest.mark.parametrize("words", [["--plan", "p.json", "--seed=3"], ["--seed", "3", "--plan=p.json"], []])
 def test_a_step_of_a_scenario_is_repeated_with_the_whole_scenario(words: list[str]) -> None:
-    assert view.repeat(Aim(seed=7), ["run", "quick", *words], 2) == "chaosctl chaos run quick --seed 5"
+    assert view.repeat(Aim(seed=7), ("run", "quick", *words), 2) == "chaosctl chaos run quick --seed 5"

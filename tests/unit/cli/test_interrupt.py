@@ -9,9 +9,12 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from chaosctl.cli.command import Common
+from chaosctl.cli.invocation import Invocation
 from chaosctl.cli.lock import held
+from chaosctl.cli.session import Session
 from chaosctl.errors import Busy
-from tests.unit.cli.conftest import Cli
+from tests.unit.cli.conftest import Cli, Inside
 
 # `chaosctl controller` with a stage that waits for ever.
 WAITING = """
@@ -61,6 +64,14 @@ def test_a_second_run_names_the_first(waiting: pexpect.spawn, cli: Cli) -> None:
     waiting.sendcontrol("c")
     waiting.expect(pexpect.EOF)
     waiting.close()
+
+
+def test_the_lock_names_the_words_of_this_run_whatever_started_the_process(inside: Inside) -> None:
+    running = Session(Invocation.of(["infra", "--region", "eu-west-1"]), Common())
+    with running.lock():
+        done = inside.run("infra")
+    assert done.returncode == 4
+    assert "chaosctl infra --region eu-west-1" in done.stderr
 
 
 def test_the_lock_of_a_killed_run_does_not_matter(waiting: pexpect.spawn, cli: Cli) -> None:

@@ -10,7 +10,7 @@ import pytest
 from chaosctl import __main__ as program
 from chaosctl.cli.main import COMMANDS
 from tests.unit.adapters.web_server import web_server
-from tests.unit.cli.conftest import Cli
+from tests.unit.cli.conftest import Cli, Inside
 
 HEAVY = {"boto3", "botocore", "kubernetes", "rich", "pydantic", "asyncio", "moto", "yaml", "pyhelm3", "httpx", "ruamel"}
 
@@ -24,6 +24,17 @@ def test_help_imports_nothing_heavy(cli: Cli) -> None:
     assert done.returncode == 0
     loaded = done.stdout.rpartition("LOADED")[2]
     assert [name for name in HEAVY if f"'{name}'" in loaded] == []
+
+
+@pytest.mark.parametrize(
+    "words", [["version"], ["token", "--cluster-name", "c", "--region", "us-west-2", "--target", "lab"]]
+)
+def test_what_is_run_all_the_time_imports_no_stage(cli: Cli, words: list[str]) -> None:
+    script = (
+        f"import sys\nfrom chaosctl.__main__ import run\nrun({words})\n"
+        "print('LOADED', [name for name in sys.modules if name.startswith('chaosctl.stages.')])"
+    )
+    assert cli.python("-c", script).stdout.rpartition("LOADED")[2].strip() == "[]"
 
 
 def test_help_lists_every_command(cli: Cli) -> None:
@@ -77,6 +88,21 @@ def test_errors_as_json(cli: Cli) -> None:
     assert (told["schema"], told["command"], told["ok"]) == (1, "smoke", False)
     assert told["error"]["status"] == done.returncode == 3
     assert told["error"]["code"] == "LAB-NOT-RUNNING"
+
+
+def test_json_as_the_value_of_an_option_is_no_wish_for_json(inside: Inside) -> None:
+    done = inside.run("smoke", "--url", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'--json' is not a URL" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "command"), [(("lab", "start", "--json", "--target", "moon"), "lab start"), (("upp", "--json"), "upp")]
+)
+def test_an_error_as_json_names_the_command_as_far_as_it_is_known(
+    inside: Inside, words: tuple[str, ...], command: str
+) -> None:
+    assert json.loads(inside.run(*words).stdout)["command"] == command
 
 
 def test_nothing_there_is_fine_for_status_and_down(cli: Cli) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from chaosctl import __main__ as program
-from chaosctl import config
-from chaosctl.cli import session
+from chaosctl import places
+from chaosctl.cli import failures, session
 from chaosctl.cli.command import Common
+from chaosctl.cli.invocation import Invocation
 from chaosctl.cli.token import _told
 from chaosctl.errors import ExitStatus, PreconditionFailed, StageFailed
 from chaosctl.events import Waiting
@@ -115,15 +115,15 @@ def test_the_command_line_of_our_kubeconfig_entries_says_all() -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, "DISK-FULL"), (errno.EROFS, "FILE-FORBIDDEN")])
 def test_what_the_machine_refuses_is_no_bug_of_ours(number: int, code: str) -> None:
-    error = program._of_the_machine(OSError(number, "no", "/some/file"))
+    error = failures.of_the_machine(OSError(number, "no", "/some/file"))
     assert error is not None
     assert (error.code, error.status) == (code, ExitStatus.PRECONDITION)
     assert "/some/file" in str(error)
 
 
 def test_other_errors_are_ours() -> None:
-    assert program._of_the_machine(OSError(errno.EBADF, "no")) is None
-    assert program._of_the_machine(KeyError("x")) is None
+    assert failures.of_the_machine(OSError(errno.EBADF, "no")) is None
+    assert failures.of_the_machine(KeyError("x")) is None
 
 
 def test_a_full_disk_is_named_beside_what_it_broke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,14 +151,14 @@ def test_nobody_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CHAOSCTL_STATE_DIR", raising=False)
     monkeypatch.setattr("platformdirs.user_state_dir", nowhere)
     with pytest.raises(PreconditionFailed, match="NO-HOME"):
-        config.state_dir()
+        places.state_dir()
 
 
 def test_who_waits_on_a_full_disk_is_told_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(session, "FULL", 10**18)
-    running = session.Session("up", Common())
+    running = session.Session(Invocation(("up",), "up", json=False), Common())
     for _ in range(3):
         running.emit(Waiting("pods", 9))
     assert capsys.readouterr().err.count("is full") == 1

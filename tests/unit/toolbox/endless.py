@@ -6,7 +6,6 @@ apt, pip and Go do what HOOK says; a server takes a request for a download, and 
 
 from __future__ import annotations
 
-import signal
 import socket
 import sys
 import threading
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chaosctl import __main__ as program
+from chaosctl.cli import signals
 from chaosctl.config import ToolboxSettings
 from chaosctl.toolbox import Toolbox, download
 from chaosctl.toolbox.table import Bundle, Download, Tool
@@ -22,7 +21,7 @@ from tests.unit.toolbox.machine import built, debian, machine, wheel
 
 
 def main(place: Path, hook: str) -> None:
-    signal.signal(signal.SIGTERM, program._interrupt)
+    signals.end_like_ctrl_c()
     download.STALL_SECONDS = 600.0
     here = machine(place, pytest.MonkeyPatch())
     here.apt(hook)

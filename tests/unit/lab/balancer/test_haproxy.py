@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from chaosctl.errors import StageFailed
-from chaosctl.lab import haproxy
 from chaosctl.lab.desired import HealthCheck, Listener, LoadBalancer, Rule, TargetGroup, TlsPolicy
-from chaosctl.lab.haproxy import Plan, Slot
+from chaosctl.lab.haproxy import configuration as haproxy
+from chaosctl.lab.haproxy import rules
+from chaosctl.lab.haproxy.configuration import Plan, Slot
+from chaosctl.lab.haproxy.words import quoted
 
 PREFIX = "arn:aws:elasticloadbalancing:us-west-2:123456789012:"
 A, B = PREFIX + "targetgroup/a/aaaaaaaaaaaaaaaa", PREFIX + "targetgroup/b/bbbbbbbbbbbbbbbb"
@@ -52,7 +54,7 @@ def configuration(found: Plan, slots: Mapping[str, list[Slot]]) -> str:
     ],
 )
 def test_wildcards(pattern: str, matches: list[str], differs: list[str]) -> None:
-    regex = re.compile(f"^{haproxy.wildcard(pattern)}$")
+    regex = re.compile(f"^{rules.wildcard(pattern)}$")
     assert all(regex.search(text) for text in matches)
     assert not any(regex.search(text) for text in differs)
 
@@ -76,19 +78,19 @@ def test_wildcards(pattern: str, matches: list[str], differs: list[str]) -> None
     ],
 )
 def test_conditions(condition: Mapping[str, Any], expected: list[str]) -> None:
-    assert haproxy.tests(condition) == expected
+    assert rules.tests(condition) == expected
 
 
 @pytest.mark.parametrize("name", ["X) -m found", "a b", ""])
 def test_header_names_cannot_break_out(name: str) -> None:
     with pytest.raises(StageFailed, match="LB-UNREPRESENTABLE"):
-        haproxy.tests({"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": name, "Values": ["1"]}})
+        rules.tests({"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": name, "Values": ["1"]}})
 
 
 def test_values_cannot_break_out_of_their_quotes() -> None:
-    assert haproxy.quoted("it's") == "'it'\\''s'"
+    assert quoted("it's") == "'it'\\''s'"
     with pytest.raises(StageFailed, match="LB-UNREPRESENTABLE"):
-        haproxy.quoted("a\nbackend evil")
+        quoted("a\nbackend evil")
 
 
 def test_rules_are_tried_in_order_and_only_the_first_one_counts() -> None:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from chaosctl.config import asset
 from chaosctl.lab.aws.cloudwatch.expressions import Unsupported, evaluate
+from chaosctl.places import asset
 
 A, B = {0: 10.0, 60: 20.0}, {60: 5.0, 120: 7.0}
 PERIODS = [0, 60, 120]
