@@ -87,11 +87,13 @@ class BadRollout(Fault):
             case _:
                 return "command", NO_PROGRAM
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         if stop():
             return
-        template.make(self.undo_data(plan, cluster), cluster)
+        template.make(written, cluster)
         (victim,) = plan.victims
         yield Injected(time.monotonic(), victim.uid, victim.name)
 

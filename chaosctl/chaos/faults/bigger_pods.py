@@ -69,11 +69,13 @@ class BiggerPods(Fault):
         on_each = max(1, (_replicas(deployment) - 1) // len(listed))
         return round(1000 * smallest / (on_each + SPARE))
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         if stop():
             return
-        template.make(self.undo_data(plan, cluster), cluster)
+        template.make(written, cluster)
         (victim,) = plan.victims
         yield Injected(time.monotonic(), victim.uid, victim.name)
 

@@ -79,9 +79,11 @@ class Fault(ABC):
         return {"victims": [victim.name for victim in plan.victims]}
 
     @abstractmethod
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """Do it, one victim after the other; yields when the API acknowledged each, and as often as it likes while it
-        waits for something.
+        waits for something. `written` is what is on disk for the undo: what it names is done, nothing else.
 
         Ends within a second once `stop()` is true, without beginning anything more.
         """

@@ -111,10 +111,12 @@ class HpaLoad(Beside):
             raise Refused("the HPA is gone", code="CHAOS-DRIFTED", remedy="make a new plan")
         return {"act": "cpu", "cpus": round(found.load(options.times), 3)}
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault. The HPA is under load with the first of its pods."""
         loaded = False
-        for injection in super().inject(plan, cluster, stop):
+        for injection in super().inject(plan, cluster, stop, written):
             yield injection
             if isinstance(injection, Injected) and not loaded:
                 loaded = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from chaosctl.adapters.kube import NODES, PODS, Conflict, EvictionBlocked, NotFound
@@ -15,6 +16,7 @@ from chaosctl.chaos.experiment import Aim, FaultPlan, Victim
 from chaosctl.chaos.faults import workload
 from chaosctl.chaos.faults.fault import Fault, Injection, Look
 from chaosctl.chaos.faults.pod_kill import BUDGETS, pause
+from chaosctl.chaos.undo import each
 from chaosctl.errors import Refused
 from chaosctl.events import Waiting
 
@@ -53,7 +55,9 @@ class NodeDrain(Fault):
         """See Fault."""
         return cordons(plan)
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         if stop():
             return
@@ -123,11 +127,16 @@ def cordon(cluster: Cluster, node: Victim) -> None:
 
 
 def uncordon(data: Mapping[str, Any], cluster: Cluster) -> str:
-    """Let the nodes take pods again, as far as they still exist."""
-    done = []
-    for node in data["nodes"]:
-        found = cluster.get(NODES, node["name"])
-        if found is not None and found["metadata"]["uid"] == node["uid"] and found["spec"].get("unschedulable"):
-            cluster.patch(NODES, node["name"], {"spec": {"unschedulable": None}})
-            done.append(node["name"])
-    return f"{', '.join(done)} takes pods again" if done else "nothing to put back: no cordon of it is left"
+    """Let the nodes take pods again, as far as they still exist; each is tried."""
+    done = each((f"the node {node['name']}", partial(_uncordon, node, cluster)) for node in data["nodes"])
+    names = ", ".join(name for name in done if name)
+    return f"{names} takes pods again" if names else "nothing to put back: no cordon of it is left"
+
+
+def _uncordon(node: Mapping[str, str], cluster: Cluster) -> str:
+    """The node's name if it was cordoned."""
+    found = cluster.get(NODES, node["name"])
+    if found is None or found["metadata"]["uid"] != node["uid"] or not found["spec"].get("unschedulable"):
+        return ""
+    cluster.patch(NODES, node["name"], {"spec": {"unschedulable": None}})
+    return node["name"]

@@ -68,13 +68,16 @@ class NodeShortage(Fault):
         least, wanted = group.least, group.wanted
         return {"cluster": group.cluster, "group": group.name, "least": least, "wanted": wanted}
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
-        data = self.undo_data(plan, cluster)
         if stop() or cluster.cloud is None:
             return
-        fewer = data["wanted"] - 1
-        cluster.cloud.resize(data["cluster"], data["group"], min(data["least"], fewer), fewer)
+        if self.undo_data(plan, cluster) != written:
+            raise Refused("the node group has other sizes by now", code="CHAOS-DRIFTED", remedy="run it again")
+        fewer = written["wanted"] - 1
+        cluster.cloud.resize(written["cluster"], written["group"], min(written["least"], fewer), fewer)
         (victim,) = plan.victims
         yield Injected(time.monotonic(), victim.uid, victim.name)
 

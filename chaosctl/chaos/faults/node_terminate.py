@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from chaosctl.adapters.kube import NODES
 from chaosctl.adapters.pod import Pod
@@ -71,7 +72,9 @@ class NodeTerminate(Fault):
         lost = [victim.name for victim in plan.victims if victim.kind == "Node"]
         return f"terminate {', '.join(lost)} with {len(plan.victims) - len(lost)} pods of the app"
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         for node in plan.victims:
             if node.kind != "Node" or stop():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from chaosctl.adapters.kube import DEPLOYMENTS
 from chaosctl.chaos.cluster import Cluster, Place
@@ -32,7 +33,9 @@ class RollingRestart(Fault):
         """See Fault."""
         return f"restart {', '.join(victim.name for victim in plan.victims)}, one after the other"
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         if stop():
             return

@@ -59,11 +59,13 @@ class SlowColdStart(Fault):
         wanted = {"name": name, "value": f"{options.cold_start:g},{options.cold_start:g}"}
         return template.change(found, plan.place, "env", [*kept, wanted])
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         if stop():
             return
-        template.make(self.undo_data(plan, cluster), cluster)
+        template.make(written, cluster)
         at = time.monotonic()
         for victim in plan.victims:
             yield Injected(at, victim.uid, victim.name)

@@ -9,6 +9,7 @@ from chaosctl.chaos.cluster import Cluster, Place
 from chaosctl.chaos.experiment import Aim, FaultPlan, Mode, Sign
 from chaosctl.chaos.faults.fault import Fault, Injection, Look
 from chaosctl.chaos.plan import guard_blast_radius
+from chaosctl.chaos.undo import each, known
 
 
 class Together(Fault):
@@ -55,10 +56,12 @@ class Together(Fault):
         parts = [{"fault": p.fault, "data": self._faults[p.fault].undo_data(p, cluster)} for p in plan.parts]
         return {"parts": parts}
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
-        for part in plan.parts:
-            yield from self._faults[part.fault].inject(part, cluster, stop)
+        for part, kept in zip(plan.parts, written["parts"], strict=True):
+            yield from self._faults[part.fault].inject(part, cluster, stop, kept["data"])
 
     def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
         """See Fault. A victim of several of them has to show it of each."""
@@ -72,8 +75,11 @@ class Together(Fault):
         return Look(proved, "; ".join(look.missing for look in looks if look.missing))
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
-        """See Fault."""
-        return "; ".join(self._faults[p["fault"]].undo(p["data"], cluster) for p in reversed(data["parts"]))
+        """See Fault. Each part is tried, also when another could not be undone."""
+        return "; ".join(each((part["fault"], self._undo(part, cluster)) for part in reversed(data["parts"])))
+
+    def _undo(self, part: Mapping[str, Any], cluster: Cluster) -> Callable[[], str]:
+        return lambda: known(part["fault"], self._faults).undo(part["data"], cluster)
 
     def patience(self, plan: FaultPlan) -> float:
         """See Fault."""

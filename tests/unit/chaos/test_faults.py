@@ -18,16 +18,16 @@ from chaosctl.adapters.kube import DEPLOYMENTS, NODES, EvictionBlocked, Resource
 from chaosctl.chaos import helper, runner
 from chaosctl.chaos.campaign import Outcome
 from chaosctl.chaos.cluster import DisruptionBudget, Place
-from chaosctl.chaos.experiment import Aim, Mode
+from chaosctl.chaos.experiment import Aim, FaultPlan, Mode
 from chaosctl.chaos.faults import FAULTS, SINGLE, node_drain, pod_kill
-from chaosctl.chaos.faults.fault import Look
+from chaosctl.chaos.faults.fault import Fault, Look
 from chaosctl.chaos.faults.workload import unfinished
 from chaosctl.chaos.result import Result
 from chaosctl.chaos.scenario import Step
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.chaos.verdict import Verdict
 from chaosctl.cli import chaos_view
-from chaosctl.errors import Refused, Unreachable, UsageProblem
+from chaosctl.errors import Refused, StageFailed, Unreachable, UsageProblem
 from chaosctl.events import Event, Waiting
 from chaosctl.report import page
 from chaosctl.ui.render import report_text
@@ -41,6 +41,12 @@ def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def judged(cluster: FakeCluster, tmp_path: Path, fault: str, **aim: Any) -> Result:
     return runner.run(experiment(cluster, Aim(seed=1, fault=fault, **aim)), world(cluster, tmp_path))
+
+
+def inject(fault: Fault, plan: FaultPlan, cluster: FakeCluster) -> list[Any]:
+    """All that it does, as a run has it done: what is written down comes first."""
+    written = fault.undo_data(plan, cluster)
+    return list(fault.inject(plan, cluster, lambda: False, written))
 
 
 def settings_of(cluster: FakeCluster) -> Any:
@@ -129,7 +135,7 @@ def test_a_bad_rollout_is_rolled_back(kind: str) -> None:
     before = settings_of(cluster)
     plan = fault.plan(Aim(1, fault="bad-rollout", options={"kind": kind}), PLACE, cluster)
     data = fault.undo_data(plan, cluster)
-    assert len(list(fault.inject(plan, cluster, lambda: False))) == 1
+    assert len(inject(fault, plan, cluster)) == 1
     assert settings_of(cluster) != before
     assert "is what it was" in fault.undo(data, cluster)
     assert settings_of(cluster) == before
@@ -156,7 +162,7 @@ def test_a_node_group_gets_its_sizes_back() -> None:
     assert isinstance(cluster.cloud, FakeCloud)
     plan = fault.plan(Aim(1, fault="node-shortage", consent=True), PLACE, cluster)
     data = fault.undo_data(plan, cluster)
-    assert len(list(fault.inject(plan, cluster, lambda: False))) == 1
+    assert len(inject(fault, plan, cluster)) == 1
     assert cluster.cloud.sizes == (1, 1)
     assert "has 2 nodes again" in fault.undo(data, cluster)
     assert cluster.cloud.sizes == (2, 2)
@@ -167,10 +173,49 @@ def test_the_cold_start_variable_is_put_back() -> None:
     before = settings_of(cluster)
     plan = fault.plan(Aim(1, fault="slow-cold-start"), PLACE, cluster)
     data = fault.undo_data(plan, cluster)
-    assert len(list(fault.inject(plan, cluster, lambda: False))) == 4
+    assert len(inject(fault, plan, cluster)) == 4
     assert settings_of(cluster) != before
     fault.undo(data, cluster)
     assert settings_of(cluster) == before
+
+
+@pytest.mark.parametrize(
+    ("fault", "options"),
+    [("bad-rollout", {"kind": "crash-loop"}), ("slow-cold-start", {}), ("scale", {"by": 1}), ("bigger-pods", {})],
+)
+def test_what_has_changed_since_it_was_written_down_is_not_touched(fault: str, options: dict[str, Any]) -> None:
+    """Else the undo would put back what was there before somebody else's change."""
+    cluster, of = whole_cluster(), FAULTS[fault]
+    plan = of.plan(Aim(1, fault=fault, options=options), PLACE, cluster)
+    written = of.undo_data(plan, cluster)
+    app = cluster.objects["deployments", PLACE.namespace, "shop"]
+    own = app["spec"]["template"]["spec"]["containers"][0]
+    changes: dict[str, Any] = {"command": ["theirs"], "env": [{"name": "THEIRS"}], "resources": {"requests": {}}}
+    own.update(changes)
+    app["spec"]["replicas"] = 7
+    theirs = settings_of(cluster)
+    with pytest.raises(Refused) as refusal:
+        list(of.inject(plan, cluster, lambda: False, written))
+    assert refusal.value.code == "CHAOS-DRIFTED"
+    assert settings_of(cluster) == theirs
+
+
+def test_the_bounds_of_an_hpa_that_somebody_has_set_since_stay() -> None:
+    cluster, fault = whole_cluster(), FAULTS["scale"]
+    plan = fault.plan(Aim(1, fault="scale"), PLACE, cluster)
+    written = fault.undo_data(plan, cluster)
+    cluster.objects["horizontalpodautoscalers", PLACE.namespace, "shop"]["spec"]["maxReplicas"] = 99
+    with pytest.raises(Refused, match="CHAOS-DRIFTED"):
+        list(fault.inject(plan, cluster, lambda: False, written))
+
+
+def test_what_is_injected_is_what_was_written_down() -> None:
+    cluster, fault = whole_cluster(), FAULTS["bad-rollout"]
+    plan = fault.plan(Aim(1, fault="bad-rollout"), PLACE, cluster)
+    written = {**fault.undo_data(plan, cluster), "injected": "shop:written"}
+    list(fault.inject(plan, cluster, lambda: False, written))
+    (app,) = cluster.list(DEPLOYMENTS, PLACE.namespace, PLACE.selector)
+    assert app["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:written"
 
 
 class SlowRollouts(FakeCluster):
@@ -218,7 +263,7 @@ def test_an_undo_leaves_alone_what_someone_else_has_set_since() -> None:
     cluster, fault = whole_cluster(), FAULTS["scale"]
     plan = fault.plan(Aim(1, fault="scale"), PLACE, cluster)
     data = fault.undo_data(plan, cluster)
-    list(fault.inject(plan, cluster, lambda: False))
+    inject(fault, plan, cluster)
     cluster.objects["deployments", "shop", "shop"]["spec"]["replicas"] = 9
     assert "nothing to put back" in fault.undo(data, cluster)
     assert cluster.objects["deployments", "shop", "shop"]["spec"]["replicas"] == 9
@@ -238,7 +283,8 @@ def test_a_drain_honours_disruption_budgets(tmp_path: Path, monkeypatch: pytest.
 def test_an_interrupted_drain_stops_and_is_undone() -> None:
     cluster, fault = whole_cluster(), FAULTS["node-drain"]
     plan = fault.plan(Aim(1, fault="node-drain"), PLACE, cluster)
-    assert len(list(islice(fault.inject(plan, cluster, lambda: bool(settings_cordoned(cluster))), 9))) == 1
+    written = fault.undo_data(plan, cluster)
+    assert len(list(islice(fault.inject(plan, cluster, lambda: bool(settings_cordoned(cluster)), written), 9))) == 1
     assert settings_cordoned(cluster)
     fault.undo(fault.undo_data(plan, cluster), cluster)
     assert not settings_cordoned(cluster)
@@ -395,7 +441,7 @@ def test_a_helper_that_does_not_end_stays_in_the_undo_log(tmp_path: Path, monkey
 def test_each_helper_has_an_end_of_its_own_on_the_node_of_its_victim() -> None:
     cluster, fault, aim = whole_cluster(), FAULTS["network-latency"], Aim(1, fault="network-latency", count=2)
     plan = fault.plan(aim, PLACE, cluster)
-    assert len(list(fault.inject(plan, cluster, lambda: False))) == 2
+    assert len(inject(fault, plan, cluster)) == 2
     jobs = [obj for (kind, _, _), obj in cluster.objects.items() if kind == "jobs"]
     assert [job["spec"]["activeDeadlineSeconds"] for job in jobs] == [140, 140]
     assert {job["spec"]["template"]["spec"]["nodeName"] for job in jobs} == {v.node for v in plan.victims}
@@ -439,7 +485,7 @@ def test_an_hpa_that_would_not_scale_is_not_loaded(change: dict[str, Any], why: 
 def test_the_load_for_an_hpa_stays_below_the_limit_of_the_pods(times: float, cpus: float) -> None:
     cluster, fault = whole_cluster(), FAULTS["hpa-load"]
     plan = fault.plan(Aim(1, fault="hpa-load", options={"times": times}), PLACE, cluster)
-    list(fault.inject(plan, cluster, lambda: False))
+    inject(fault, plan, cluster)
     assert {task["cpus"] for task in cluster.tasks.values()} == {cpus}  # 70 % of 200 m, of at most 1
 
 
@@ -488,6 +534,64 @@ def test_faults_at_once_stay_within_the_blast_radius_together() -> None:
                 cluster,
             )
     assert refusal.value.code == "CHAOS-BLAST-RADIUS"
+
+
+def test_a_part_that_is_stuck_leaves_no_other_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The helper of the last one does not end; the replica count of the first one is put back nevertheless."""
+    monkeypatch.setattr(helper, "END_WITHIN", 0.0)
+    cluster, fault = whole_cluster(), FAULTS["together"]
+    parts = (Aim(1, fault="scale", options={"by": -1}), Aim(1, fault="network-loss"))
+    plan = fault.plan(Aim(1, fault="together", parts=parts), PLACE, cluster)
+    data = fault.undo_data(plan, cluster)
+    assert len(inject(fault, plan, cluster)) == 2
+    cluster.remove = lambda *a, **k: True  # type: ignore[method-assign]
+    with pytest.raises(StageFailed, match="CHAOS-HELPER-STUCK"):
+        fault.undo(data, cluster)
+    assert cluster.objects["deployments", "shop", "shop"]["spec"]["replicas"] == 4
+
+
+def test_a_part_of_another_version_leaves_no_other_in_place() -> None:
+    cluster = whole_cluster()
+    cluster.objects["nodes", "", "node-a"]["spec"]["unschedulable"] = True
+    cordon = {"fault": "node-drain", "data": {"nodes": [{"name": "node-a", "uid": "uid-node-a"}]}}
+    with pytest.raises(StageFailed, match="CHAOS-UNDO-UNKNOWN"):
+        FAULTS["together"].undo({"parts": [cordon, {"fault": "earthquake", "data": {}}]}, cluster)
+    assert not settings_cordoned(cluster)
+
+
+def test_each_cordon_is_tried() -> None:
+    cluster, patch = whole_cluster(), FakeCluster.patch
+    nodes = [{"name": name, "uid": f"uid-{name}"} for name in ("node-a", "node-b")]
+    for known in nodes:
+        cluster.objects["nodes", "", known["name"]]["spec"]["unschedulable"] = True
+
+    def stubborn(resource: Resource, name: str, change: Any, namespace: str = "") -> dict[str, Any]:
+        if name == "node-a":
+            raise Unreachable("no answer", code="KUBE-UNREACHABLE")
+        return patch(cluster, resource, name, change, namespace)
+
+    cluster.patch = stubborn  # type: ignore[method-assign]
+    with pytest.raises(StageFailed, match="node-a"):
+        FAULTS["node-drain"].undo({"nodes": nodes}, cluster)
+    assert settings_cordoned(cluster) == ["node-a"]
+
+
+def test_each_helper_is_ended() -> None:
+    cluster, fault = whole_cluster(), FAULTS["network-loss"]
+    plan = fault.plan(Aim(1, fault="network-loss", count=2), PLACE, cluster)
+    data = fault.undo_data(plan, cluster)
+    inject(fault, plan, cluster)
+    remove, stuck = cluster.remove, data["helpers"][0]
+
+    def stubborn(resource: Resource, name: str, namespace: str = "") -> bool:
+        if name == stuck:
+            raise Unreachable("no answer", code="KUBE-UNREACHABLE")
+        return remove(resource, name, namespace)
+
+    cluster.remove = stubborn  # type: ignore[method-assign]
+    with pytest.raises(StageFailed, match=stuck):
+        fault.undo(data, cluster)
+    assert {stuck in name for _, _, name in helpers_in(cluster)} == {True}
 
 
 PLANNABLE = [name for name in SINGLE if name not in ("coredns-kill", "controller-kill", "dns-failure")]
