@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaosctl.adapters.kube import DEPLOYMENTS, NODES, EvictionBlocked, Resource
+from chaosctl.adapters.kube import DEPLOYMENTS, NODES, EvictionBlocked, NotFound, Resource
 from chaosctl.chaos import helper, runner
 from chaosctl.chaos.campaign import Outcome
 from chaosctl.chaos.cluster import DisruptionBudget, Place
@@ -27,7 +27,7 @@ from chaosctl.chaos.scenario import Step
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.chaos.verdict import Verdict
 from chaosctl.cli import chaos_view
-from chaosctl.errors import Refused, StageFailed, Unreachable, UsageProblem
+from chaosctl.errors import ChaosctlError, PreconditionFailed, Refused, StageFailed, Unreachable, UsageProblem
 from chaosctl.events import Event, Waiting
 from chaosctl.report import page
 from chaosctl.ui.render import report_text
@@ -737,3 +737,61 @@ def test_a_fault_that_does_not_last_has_no_during(tmp_path: Path) -> None:
     result = judged(whole_cluster(), tmp_path, "pod-kill")
     assert result.spans == () and not page.spans(result).rows
     assert "Before, during" not in report_text(chaos_view.concluded(result, tmp_path / "journal", "again"))
+
+
+def test_many_helpers_are_heard_with_one_list_and_no_log_of_one_that_has_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster, fault = whole_cluster(), FAULTS["network-loss"]
+    plan = fault.plan(Aim(1, fault="network-loss", count=2), PLACE, cluster)
+    inject(fault, plan, cluster)
+    pods = sorted(
+        obj["metadata"]["name"]
+        for (kind, namespace, _), obj in cluster.objects.items()
+        if (kind, namespace) == ("pods", "helpers")
+    )
+    cluster.objects["pods", "helpers", pods[0]]["status"]["phase"] = "Pending"
+    lists, logs, listed = list[int](), list[str](), cluster.list
+
+    def list_(*args: Any, **more: Any) -> Any:
+        lists.append(1)
+        return listed(*args, **more)
+
+    def last_line(pod: Any) -> str:
+        logs.append(pod["metadata"]["name"])
+        return '{"state": "acting", "said": "it shows"}'
+
+    cluster.list, cluster.last_line = list_, last_line  # type: ignore[method-assign]
+    words = helper.hear(cluster, [name.removesuffix("-x") for name in pods])
+    assert [words[name.removesuffix("-x")].state for name in pods] == ["", helper.ACTING]
+    assert (len(lists), logs) == (1, pods[1:])
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (PreconditionFailed("no", code="X", why="403 Forbidden: violates PodSecurity"), "admits no privileged pod"),
+        (PreconditionFailed("no", code="X", why="403 Forbidden: cannot create"), "these credentials may not"),
+        (NotFound("no", code="X"), "there is no namespace helpers"),
+        (StageFailed("no", code="X", why="a webhook said no"), "a webhook said no"),
+    ],
+)
+def test_it_is_said_exactly_why_no_helper_can_start(error: ChaosctlError, why: str) -> None:
+    cluster = whole_cluster()
+
+    def refuse(*args: Any, **more: Any) -> Any:
+        raise error
+
+    cluster.create = refuse  # type: ignore[method-assign]
+    assert why in helper.refused(cluster)
+
+
+def test_an_api_that_does_not_answer_has_refused_no_helper() -> None:
+    cluster = whole_cluster()
+
+    def silent(*args: Any, **more: Any) -> Any:
+        raise Unreachable("no answer", code="KUBE-UNREACHABLE")
+
+    cluster.create = silent  # type: ignore[method-assign]
+    with pytest.raises(Unreachable):
+        helper.refused(cluster)
