@@ -47,8 +47,10 @@ class BiggerPods(Fault):
         """See Fault. No pod is lost by this: an old one goes when a new one is ready."""
         self.told(aim.options)
         self.require_fit(cluster, place)
-        victim = workload.as_victim(workload.deployment(cluster, place), f"{len(workload.nodes(cluster))} nodes")
-        return workload.make(self.name, aim, place, (victim,), workload.ready_count(cluster, place), held=True)
+        found, ready = workload.deployment(cluster, place), workload.ready_count(cluster, place)
+        workload.guard_rollout(found, ready, aim)
+        victim = workload.as_victim(found, f"{len(workload.nodes(cluster))} nodes")
+        return workload.make(self.name, aim, place, (victim,), ready, held=True)
 
     def describe(self, plan: FaultPlan) -> str:
         """See Fault."""

@@ -69,6 +69,7 @@ class HpaLoad(Beside):
     """Every ready pod gets the same load, beside what users cause; the HPA sees it in its real metrics."""
 
     name = "hpa-load"
+    takes = False
     about = "load in every pod of the app, `times` of what its HPA aims at, until that scales out"
     needs = "an HPA by CPU utilization that has metrics and may add pods; helpers: privileged pods"
     undoes = "ends the load; the HPA scales in by itself, when its stabilization window is over"

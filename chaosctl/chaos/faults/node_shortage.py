@@ -50,10 +50,13 @@ class NodeShortage(Fault):
         found = workload.nodes(cluster)
         ready = workload.ready_count(cluster, place)
         if not aim.consent:
-            pods = cluster.pods(place)
-            guard_blast_radius(max(len(workload.pods_on(pods, [n.name], place)) for n in found), ready)
+            guard_blast_radius(_most(place, cluster), ready)
         victim = workload.in_order(aim.seed, found)[0].victim(f"{len(found)} nodes")
         return workload.make(self.name, aim, place, (victim,), ready, held=True)
+
+    def unnamed(self, plan: FaultPlan, cluster: Cluster) -> int:
+        """See Fault."""
+        return _most(plan.place, cluster)
 
     def describe(self, plan: FaultPlan) -> str:
         """See Fault."""
@@ -94,3 +97,9 @@ class NodeShortage(Fault):
             return "nothing to put back: there is no AWS"
         cluster.cloud.resize(data["cluster"], data["group"], data["least"], data["wanted"])
         return f"the node group {data['group']} has {data['wanted']} nodes again"
+
+
+def _most(place: Place, cluster: Cluster) -> int:
+    """How many pods of the app can go with one node."""
+    pods = cluster.pods(place)
+    return max((len(workload.pods_on(pods, [node.name], place)) for node in workload.nodes(cluster)), default=0)

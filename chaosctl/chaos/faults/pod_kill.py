@@ -28,6 +28,7 @@ class PodKill(Fault):
 
     name = "pod-kill"
     about = "pods of the app are deleted (graceful), deleted without grace (forced) or evicted"
+    deletes = True
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
         """See Fault."""

@@ -21,12 +21,13 @@ class RollingRestart(Fault):
     """Every pod is replaced, at the pace that the Deployment's strategy allows."""
 
     name = "rolling-restart"
+    takes = False
     shows_within = 120.0  # no old pod goes before a new one is ready
     about = "every pod of the app is replaced, at the pace of the Deployment's strategy"
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
         """See Fault."""
-        workload.deployment(cluster, place)
+        workload.guard_rollout(workload.deployment(cluster, place), workload.ready_count(cluster, place), aim)
         return workload.whole_app(self.name, aim, place, cluster)
 
     def describe(self, plan: FaultPlan) -> str:

@@ -53,6 +53,11 @@ class Scale(Fault):
         victim = workload.as_victim(found, str(replicas))
         return workload.make(self.name, aim, place, (victim,), ready, held=True, expected=expected)
 
+    def unnamed(self, plan: FaultPlan, cluster: Cluster) -> int:
+        """See Fault."""
+        options: Options = self.told(plan.options)
+        return max(0, -options.by)
+
     def describe(self, plan: FaultPlan) -> str:
         """See Fault."""
         (victim,) = plan.victims

@@ -27,6 +27,7 @@ class SlowColdStart(Fault):
     """The app is rolled out with long cold starts, then again with its own."""
 
     name = "slow-cold-start"
+    takes = False
     about = "the app is rolled out with cold starts of `cold_start` seconds"
     needs = f"a pod template with the annotation {VARIABLE}"
     undoes = "the variable, by a second rollout"
@@ -43,6 +44,7 @@ class SlowColdStart(Fault):
         """See Fault."""
         self.told(aim.options)
         self.require_fit(cluster, place)
+        workload.guard_rollout(workload.deployment(cluster, place), workload.ready_count(cluster, place), aim)
         return workload.whole_app(self.name, aim, place, cluster)
 
     def describe(self, plan: FaultPlan) -> str:

@@ -20,6 +20,7 @@ class SystemPodKill(Fault):
     """Forced deletion of pods in kube-system. These are the only ones outside the app's namespace that are ever hit."""
 
     selector: ClassVar[str]
+    deletes = True
 
     def elsewhere(self, place: Place) -> Place:
         """Where its victims are."""
