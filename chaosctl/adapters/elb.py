@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,10 @@ class Listener:
 
 @dataclass(frozen=True)
 class TargetGroup:
-    """How targets are checked and let go. Seconds; counts in a row."""
+    """How targets are checked and let go. Seconds; counts in a row.
+
+    idle_timeout  of the load balancer in front: how long it keeps a connection on which nothing is sent
+    """
 
     path: str
     interval: float
@@ -58,6 +61,7 @@ class TargetGroup:
     healthy: int
     unhealthy: int
     deregistration_delay: float | None
+    idle_timeout: float | None
     arn: str = ""
 
 
@@ -180,6 +184,10 @@ def _hosts(aws: Aws, listener: str) -> Iterator[str]:
 
 def groups_behind(aws: Aws, load_balancer: LoadBalancer) -> list[TargetGroup]:
     """The target groups of a load balancer."""
+    idle = _seconds(
+        aws.call("elbv2", "describe_load_balancer_attributes", LoadBalancerArn=load_balancer.arn),
+        "idle_timeout.timeout_seconds",
+    )
     return [
         TargetGroup(
             path=group.get("HealthCheckPath", ""),
@@ -188,6 +196,7 @@ def groups_behind(aws: Aws, load_balancer: LoadBalancer) -> list[TargetGroup]:
             healthy=group["HealthyThresholdCount"],
             unhealthy=group["UnhealthyThresholdCount"],
             deregistration_delay=_deregistration_delay(aws, group["TargetGroupArn"]),
+            idle_timeout=idle,
             arn=group["TargetGroupArn"],
         )
         for group in aws.pages("elbv2", "describe_target_groups", "TargetGroups", LoadBalancerArn=load_balancer.arn)
@@ -196,8 +205,12 @@ def groups_behind(aws: Aws, load_balancer: LoadBalancer) -> list[TargetGroup]:
 
 def _deregistration_delay(aws: Aws, group: str) -> float | None:
     answer = aws.call("elbv2", "describe_target_group_attributes", TargetGroupArn=group)
-    found = {attribute["Key"]: attribute["Value"] for attribute in answer["Attributes"]}
-    seconds = found.get("deregistration_delay.timeout_seconds")
+    return _seconds(answer, "deregistration_delay.timeout_seconds")
+
+
+def _seconds(answer: Mapping[str, Any], key: str) -> float | None:
+    """One of the attributes in an answer; None when there is no such one, as the idle timeout of a network balancer."""
+    seconds = {attribute["Key"]: attribute["Value"] for attribute in answer["Attributes"]}.get(key)
     return None if seconds is None else float(seconds)
 
 

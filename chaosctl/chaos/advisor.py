@@ -32,6 +32,7 @@ class Cause(Enum):
 
     TESTER = "this machine could not send it"
     CRASH = "a pod crashed or stopped answering, and was still given requests"
+    BAD_VERSION = "pods of the new version answered badly"
     NO_GATE = "an old pod was ended before the load balancer served its successor: no readiness gate"
     DEREGISTRATION = "requests in flight were cut off: the deregistration delay is too short"
     KILLED = "a pod was killed without warning"
@@ -138,7 +139,7 @@ class _Judge:
         }
         self._rules: tuple[Callable[[Request], Finding | None], ...] = (
             self._tester,
-            self._crash_told,
+            self._answered,
             self._no_gate,
             self._cut_off,
             self._stopped,
@@ -177,12 +178,30 @@ class _Judge:
     def _tester(self, request: Request) -> Finding | None:
         return Finding(request, Cause.TESTER) if request.outcome == r.UNSENT else None
 
-    def _crash_told(self, request: Request) -> Finding | None:
-        """The backend answers 500 once it has crashed."""
-        if request.outcome != r.STATUS or request.status != 500:
+    def _answered(self, request: Request) -> Finding | None:
+        """The app itself answered, and badly: one that has crashed (the backend says 500 then), or a new version.
+
+        With neither it stays unknown; no later rule is about a pod that did answer.
+        """
+        if request.outcome != r.BODY and (request.outcome, request.status) != (r.STATUS, 500):
             return None
-        pod = self._crashed_near(request)
-        return Finding(request, Cause.CRASH, pod.name if pod else "")
+        crashed = self._crashed_near(request) if request.outcome == r.STATUS else None
+        if crashed:
+            return Finding(request, Cause.CRASH, crashed.name)
+        new = self._new_version(request)
+        return Finding(request, Cause.BAD_VERSION, new.name) if new else Finding(request, Cause.UNKNOWN)
+
+    def _new_version(self, request: Request) -> Life | None:
+        """A pod that may have answered it, of another controller than those that were ready when the run began."""
+        old = {pod.owner for pod in self._line.pods.values() if pod.changes[0].state == READY}
+        for pod in self._line.pods.values():
+            if pod.owner in old:
+                continue
+            for spell in pod.spells(self._line.ended):
+                serving = spell.state in (READY, ENDING) and spell.begin - SLACK <= _end(request)
+                if serving and _begin(request) <= spell.end + SLACK:
+                    return pod
+        return None
 
     def _crash_seen(self, request: Request) -> Finding | None:
         pod = self._crashed_near(request)
@@ -340,9 +359,30 @@ def _crash(line: Timeline, findings: Sequence[Finding]) -> Words:
     probe = line.settings.readiness if line.settings else None
     now = f" The readiness probe takes up to {probe.notices_within:g} s to notice." if probe else ""
     because = f"{_pods(findings)} answered with errors for {span:.1f} s until it was taken out.{now}"
-    if probe and probe.period <= 1 and probe.failures <= 1:
+    timeout = probe.timeout if probe else 1.0
+    allowed = (line.experiment.budgets.downtime_seconds if line.experiment else 0.0) - _until_left_alone(line, findings)
+    failures = max(1, math.floor(allowed - timeout))
+    if probe and probe.period * probe.failures <= failures:
         return because, ""
-    return because, "probes.readiness: {periodSeconds: 1, failureThreshold: 1}"
+    if 1 + timeout > allowed:
+        because += f" Even the quickest probe takes up to {1 + timeout:g} s, more than the budget leaves for it."
+    return because, f"probes.readiness: {{periodSeconds: 1, failureThreshold: {failures}}}"
+
+
+def _until_left_alone(line: Timeline, findings: Sequence[Finding]) -> float:
+    """Seconds from the moment when Kubernetes had noticed until the last request failed: those no probe can save."""
+    names, since = {finding.pod for finding in findings}, _begin(findings[0].request)
+    moments = [pod.first(UNREADY, CRASHED, after=since) for pod in line.pods.values() if pod.name in names]
+    noticed = min((moment for moment in moments if moment is not None), default=math.inf)
+    return max(0.0, max(_end(finding.request) for finding in findings) - noticed)
+
+
+def _bad_version(line: Timeline, findings: Sequence[Finding]) -> Words:
+    because = (
+        f"{_pods(findings)} passed its probes and answered users with errors. No setting avoids that: only a probe "
+        "that asks what users ask sees it, and only the version before it helps."
+    )
+    return because, ""
 
 
 def _no_gate(line: Timeline, findings: Sequence[Finding]) -> Words:
@@ -415,11 +455,21 @@ def _no_capacity(line: Timeline, findings: Sequence[Finding]) -> Words:
 
 
 def _keep_alive(line: Timeline, findings: Sequence[Finding]) -> Words:
+    balancer = line.settings.balancer if line.settings else None
+    told = balancer.idle_timeout if balancer else None
+    idle = math.ceil(BALANCER_IDLE if told is None else told)
+    keeps = (
+        f"which keeps them for {idle} s"
+        if told is not None
+        else (
+            f"which is assumed to keep them for {idle} s, as an ALB does unless told otherwise: it could not be asked"
+        )
+    )
     because = (
         "Single requests failed although nothing happened to any pod: the app closes idle connections sooner than the "
-        f"load balancer, which keeps them for {BALANCER_IDLE} s."
+        f"load balancer, {keeps}."
     )
-    wanted = BALANCER_IDLE + 5
+    wanted = idle + 5
     return because, f"keep-alive time-out of the app: {wanted} s (Node: server.keepAliveTimeout = {wanted}_000)"
 
 
@@ -427,9 +477,17 @@ def _plain(because: str) -> Callable[[Timeline, Sequence[Finding]], Words]:
     return lambda line, findings: (because, "")
 
 
+def _unknown(line: Timeline, findings: Sequence[Finding]) -> Words:
+    look = "Look at the logs of the pods and of the load balancer at these moments."
+    if any(finding.request.status == 500 for finding in findings):
+        return f"The app answered with errors, and no pod was seen crashing, nor one of a new version. {look}", ""
+    return look, ""
+
+
 _WORDS: dict[Cause, Callable[[Timeline, Sequence[Finding]], Words]] = {
     Cause.TESTER: _plain("The prober ran out of descriptors, ports or memory; this says nothing about the service."),
     Cause.CRASH: _crash,
+    Cause.BAD_VERSION: _bad_version,
     Cause.NO_GATE: _no_gate,
     Cause.DEREGISTRATION: _deregistration,
     Cause.KILLED: _killed,
@@ -441,5 +499,5 @@ _WORDS: dict[Cause, Callable[[Timeline, Sequence[Finding]], Words]] = {
     Cause.ENTRANCE: _plain(
         "The name did not resolve, or nothing accepted a connection there; look at the load balancer."
     ),
-    Cause.UNKNOWN: _plain("Look at the logs of the pods and of the load balancer at these moments."),
+    Cause.UNKNOWN: _unknown,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,6 +17,12 @@ from chaosctl.errors import ChaosctlError
 # What helpers run in where a target has nothing of its own: any Python from 3.9 on will do.
 HELPER_IMAGE = (
     "docker.io/library/python:3.13.14-slim@sha256:6771159cd4fa5d9bba1258caf0b82e6b73458c694d178ad97c5e925c2d0e1a91"
+)
+
+REQUIREMENT = re.compile(r"(?:[^,(]|\([^)]*\))+")  # of a label selector: they are separated by commas
+REQUIRED = re.compile(
+    r"(?P<absent>!?)\s*(?P<key>[\w./-]+)\s*"
+    r"(?:(?P<operator>==|=|!=|(?<=\s)(?:in|notin)\b)\s*(?P<values>\([^)]*\)|[\w.-]*))?"
 )
 
 Object = Mapping[str, Any]  # a Kubernetes object, or a part of one, in JSON's shape
@@ -173,8 +180,34 @@ class Cloud(Protocol):
 
 
 def ready(pods: Iterable[Pod], place: Place) -> list[Pod]:
-    """Those of the place that serve and are not ending."""
-    return [pod for pod in pods if pod.ready and not pod.deleting and pod.namespace == place.namespace]
+    """Those of the place that serve and are not ending. Namespace and labels are looked at, whatever the API listed."""
+    return [pod for pod in pods if pod.ready and not pod.deleting and inside(pod, place)]
+
+
+def inside(pod: Pod, place: Place) -> bool:
+    """Whether it is one of the place's pods."""
+    return pod.namespace == place.namespace and matches(pod.labels, place.selector)
+
+
+def matches(labels: Mapping[str, str], selector: str) -> bool:
+    """Whether labels fulfil every requirement of a selector."""
+    return all(_required(labels, requirement) for requirement in REQUIREMENT.findall(selector))
+
+
+def _required(labels: Mapping[str, str], requirement: str) -> bool:
+    """One part of a selector as kubectl writes it: a=b, a==b, a!=b, a in (b, c), a notin (b), a, !a."""
+    parts = REQUIRED.fullmatch(requirement.strip())
+    if parts is None:
+        return False  # nothing is hit that may be somebody else's
+    absent, key, operator, text = parts["absent"], parts["key"], parts["operator"], parts["values"] or ""
+    values = [value.strip() for value in text.strip("()").split(",")]
+    match operator:
+        case "=" | "==" | "in":
+            return labels.get(key) in values
+        case "!=" | "notin":
+            return labels.get(key) not in values
+        case _:
+            return (key not in labels) if absent else (key in labels)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ class Aim:
     fault       its name among the faults
     options     what this kind of fault can be told, as its own `Options` says
     parts       faults that happen at once; then `fault` is "together"
+    spare       UIDs of pods that are not to be chosen: another part has them
     """
 
     seed: int
@@ -49,6 +50,7 @@ class Aim:
     fault: str = "pod-kill"
     options: Mapping[str, Any] = field(default_factory=dict)
     parts: tuple[Aim, ...] = ()
+    spare: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def select(aim: Aim, place: Place, pods: Iterable[Pod], budgets: Iterable[Disrup
     Raises Refused (CHAOS-NO-CANDIDATES, CHAOS-BLAST-RADIUS, CHAOS-PDB) when a guard rail forbids it.
     """
     ready = cluster.ready(pods, place)
-    candidates = [pod for pod in ready if pod.owner_uid]
+    candidates = [pod for pod in ready if pod.owner_uid and pod.uid not in aim.spare]
     wanted = how_many(aim, len(ready))
     if len(candidates) < wanted:
         raise _too_few(wanted, candidates, place)
@@ -102,7 +102,7 @@ def _guard(plan: FaultPlan, aim: Aim, ready: Sequence[Pod], budgets: Iterable[Di
     if not aim.consent:
         guard_blast_radius(len(plan.victims), len(ready))
     if plan.mode is not Mode.EVICT and not aim.ignore_pdb:
-        _guard_budgets(plan, ready, budgets)
+        guard_budgets({victim.uid for victim in plan.victims}, ready, budgets)
 
 
 def guard_blast_radius(victims: int, ready: int) -> None:
@@ -117,8 +117,15 @@ def guard_blast_radius(victims: int, ready: int) -> None:
     )
 
 
-def _guard_budgets(plan: FaultPlan, ready: Sequence[Pod], budgets: Iterable[DisruptionBudget]) -> None:
-    victims = {victim.uid for victim in plan.victims}
+def at_once(victims: Sequence[Pod], budgets: Iterable[DisruptionBudget]) -> int:
+    """How many of these pods can be gone at the same time when they are evicted: budgets hold the others back."""
+    budgets = list(budgets)
+    free = sum(not any(budget.covers(pod) for budget in budgets) for pod in victims)
+    return free + sum(min(sum(map(b.covers, victims)), b.disruptions_allowed) for b in budgets)
+
+
+def guard_budgets(victims: Collection[str], ready: Sequence[Pod], budgets: Iterable[DisruptionBudget]) -> None:
+    """No more deletions, of pods with these UIDs, than each budget allows now. Raises Refused (CHAOS-PDB)."""
     for budget in budgets:
         hit = sum(pod.uid in victims and budget.covers(pod) for pod in ready)
         if hit > budget.disruptions_allowed:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import chaosctl
 from chaosctl.chaos import events as e
@@ -89,7 +89,7 @@ class Interruption(Exception):
 
 def put_back_leftovers(world: World) -> list[str]:
     """Undo what earlier runs left behind, if anything; one line for each. Every run begins with it."""
-    if not world.undo.left():
+    if not world.undo.anything_left():
         return []
     faults = {name: partial(fault.undo, cluster=world.cluster) for name, fault in FAULTS.items()}
     with heartbeat("what an earlier run did to be put back", world.emit):
@@ -192,8 +192,8 @@ class Run:
 
     def _inject_and_observe(self) -> None:
         self._enter("inject")
-        with self._undone_afterwards():
-            self._inject()
+        with self._undone_afterwards() as data:
+            self._inject(data)
             self._raise_if_interrupted()
             if self._hit():
                 self._hold() if self._experiment.plan.held else self._observe("observe")
@@ -208,13 +208,13 @@ class Run:
         return self._log.ask(lambda record: bool(record.recovery.killed))
 
     @contextmanager
-    def _undone_afterwards(self) -> Iterator[None]:
-        """The undo is on disk before the body runs, and carried out after it, however the body ends."""
+    def _undone_afterwards(self) -> Iterator[Mapping[str, Any]]:
+        """The undo is on disk before the body runs, which gets it, and carried out after it, however the body ends."""
         plan, world = self._experiment.plan, self._world
         data = self._fault.undo_data(plan, world.cluster)
         entry = world.undo.write(self._fault.name, plan.place.cluster, data)
         try:
-            yield
+            yield data
         finally:
             try:
                 with heartbeat("the undo", world.emit):
@@ -225,10 +225,11 @@ class Run:
                 self._log.tell(e.NotLifted(time.monotonic(), str(error)))
                 world.emit(Warned(f"the fault could not be put back: {error}", "run `chaosctl chaos --undo`"))
 
-    def _inject(self) -> None:
+    def _inject(self, written: Mapping[str, Any]) -> None:
         said = time.monotonic()
         try:
-            for told in self._fault.inject(self._experiment.plan, self._world.cluster, self._stop_injecting):
+            plan, cluster = self._experiment.plan, self._world.cluster
+            for told in self._fault.inject(plan, cluster, self._stop_injecting, written):
                 if not isinstance(told, Waiting):
                     self._log.tell(told)
                 elif time.monotonic() - said >= HEARTBEAT:

@@ -128,7 +128,10 @@ class Step:
 
 
 def steps(scenario: Scenario, seed: int, *, consent: bool = False, ignore_pdb: bool = False) -> tuple[Step, ...]:
-    """The steps with their aims; the n-th one chooses by `seed` + n. The flags add to what the scenario consents to."""
+    """The steps with their aims; the n-th one chooses by `seed` + n, the m-th of its parts by that + m.
+
+    The flags add to what the scenario consents to.
+    """
     made = []
     for number, step in enumerate(scenario.steps):
         radius = step.blast_radius or scenario.blast_radius
@@ -142,7 +145,7 @@ def steps(scenario: Scenario, seed: int, *, consent: bool = False, ignore_pdb: b
 def _aim(step: StepOf, seed: int, allowed: BlastRadius) -> Aim:
     if step.fault is not None:
         return _single(step, seed, allowed)
-    parts = tuple(_single(part, seed, allowed) for part in step.together)
+    parts = tuple(_single(part, seed + number, allowed) for number, part in enumerate(step.together))
     return Aim(seed, consent=allowed.consent, ignore_pdb=allowed.ignore_pdb, fault="together", parts=parts)
 
 

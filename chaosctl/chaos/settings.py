@@ -26,7 +26,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """How a load balancer looks at its targets, and how long it lets requests finish. Seconds; counts in a row."""
+    """How a load balancer looks at its targets, and how long it lets requests finish. Seconds; counts in a row.
+
+    idle_timeout  seconds that it keeps a connection to a target on which nothing is sent; None when that is not known
+    """
 
     path: str
     interval: float
@@ -34,6 +37,7 @@ class HealthCheck:
     healthy: int
     unhealthy: int
     deregistration_delay: float | None = None
+    idle_timeout: float | None = None
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ class Life:
     ip: str = ""
     node: str = ""
     gated: bool = False  # it has a readiness gate
+    owner: str = ""  # UID of its controller: pods of another version have another one
     changes: list[Change] = field(default_factory=list)
 
     def add(self, at: float, state: str, detail: str = "") -> None:
@@ -148,7 +149,7 @@ class Timeline:
         seen = event.pod
         life = self.pods.setdefault(seen.uid, Life(seen.uid, seen.name))
         life.ip, life.node = seen.ip or life.ip, seen.node or life.node
-        life.gated = bool(seen.gates)
+        life.gated, life.owner = bool(seen.gates), seen.owner_uid
         life.add(event.at, *self._state_of(event.change, seen))
 
     def _state_of(self, change: str, pod: PodState) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from tests.lab.user import User
 
 pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.usefixtures("deployed")]
 NAMESPACE = "chaotic-backend"
+ROUNDS = 13  # each fault of the benchmark once
 UNDO = Path(__file__).resolve().parents[2] / "benchmarks" / "undo.py"
 
 
@@ -136,9 +137,7 @@ def test_a_run_that_is_killed_is_undone_by_undo(user: User) -> None:
 
 
 def test_nothing_is_left_after_kills_at_random_moments(user: User) -> None:
-    done = user.run(
-        sys.executable, str(UNDO), "--kills", "20", "--seed", "1", "--context", "chaotic-backend-cluster", "--json"
-    )
-    result = json.loads(done.stdout)
+    words = ("--count", str(ROUNDS), "--seed", "1", "--context", "chaotic-backend-cluster", "--json")
+    result = json.loads(user.run(sys.executable, str(UNDO), *words, timeout=ROUNDS * 600).stdout)
     assert result["left"] == []
-    assert sum(result["moments"].values()) == 20
+    assert sum(result["moments"].values()) == ROUNDS

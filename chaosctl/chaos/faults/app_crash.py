@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from chaosctl.adapters.kube import PODS
 from chaosctl.chaos import plan as plans
@@ -47,7 +48,9 @@ class AppCrash(Fault):
         """See Fault."""
         return f"crash {', '.join(victim.name for victim in plan.victims)}"
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         for victim in plan.victims:
             if stop():

@@ -55,8 +55,9 @@ class BadRollout(Fault):
                 why=f"no annotation {BAD_ANSWERS}",
                 remedy="see with `chaosctl chaos list` what can be done",
             )
-        victim = workload.as_victim(found, "")
-        return workload.make(self.name, aim, place, (victim,), workload.ready_count(cluster, place), held=True)
+        ready = workload.ready_count(cluster, place)
+        workload.guard_rollout(found, ready, aim)
+        return workload.make(self.name, aim, place, (workload.as_victim(found, ""),), ready, held=True)
 
     def describe(self, plan: FaultPlan) -> str:
         """See Fault."""
@@ -87,11 +88,13 @@ class BadRollout(Fault):
             case _:
                 return "command", NO_PROGRAM
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         if stop():
             return
-        template.make(self.undo_data(plan, cluster), cluster)
+        template.make(written, cluster)
         (victim,) = plan.victims
         yield Injected(time.monotonic(), victim.uid, victim.name)
 

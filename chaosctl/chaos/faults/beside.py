@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -64,7 +64,9 @@ class Beside(Fault):
         names = [helper.name_of(self.name, victim.uid) for victim in _pods_of(plan)]
         return {"namespace": cluster.helpers.namespace, "helpers": names}
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault. All helpers are started, then heard: each begins as soon as it can."""
         starting = []
         for victim in _pods_of(plan):
@@ -98,26 +100,31 @@ class Beside(Fault):
         begun = time.monotonic()
         deadline = begun + helper.START_WITHIN
         while starting and not stop():
+            words = self._words(starting, cluster)
             for victim in list(starting):
-                word = helper.hear(cluster, helper.name_of(self.name, victim.uid))
-                at = time.monotonic()
+                word = words[victim.uid]
                 if word.state in (helper.ACTING, helper.OVER):
-                    yield Injected(at, victim.uid, victim.name)
+                    yield Injected(word.at, victim.uid, victim.name)
                 elif word.state == helper.CANNOT:
-                    yield NotInjected(at, victim.uid, victim.name, word.said)
-                elif at >= deadline:
+                    yield NotInjected(word.at, victim.uid, victim.name, word.said)
+                elif word.at >= deadline:
                     why = f"its helper did not start within {helper.START_WITHIN:g} s: {word.said}"
-                    yield NotInjected(at, victim.uid, victim.name, why)
+                    yield NotInjected(word.at, victim.uid, victim.name, why)
                 else:
-                    yield Waiting(f"the helper beside {victim.name}", at - begun, word.said)
+                    yield Waiting(f"the helper beside {victim.name}", word.at - begun, word.said)
                     continue
                 starting.remove(victim)
-            pause(helper.GLANCE, stop)
+            if starting:
+                pause(helper.GLANCE, stop)
+
+    def _words(self, victims: Sequence[Victim], cluster: Cluster) -> dict[str, helper.Word]:
+        """The last words of their helpers, by the victims' UIDs."""
+        names = {helper.name_of(self.name, victim.uid): victim.uid for victim in victims}
+        return {names[name]: word for name, word in helper.hear(cluster, list(names)).items()}
 
     def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
         """See Fault. What helpers see, as long as they act."""
-        watched = [victim for victim in _pods_of(plan) if victim.sign is Sign.CHANGED]
-        words = {v.uid: helper.hear(cluster, helper.name_of(self.name, v.uid)) for v in watched}
+        words = self._words([victim for victim in _pods_of(plan) if victim.sign is Sign.CHANGED], cluster)
         return Look({uid: word.said for uid, word in words.items() if word.state == helper.ACTING and word.said})
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:

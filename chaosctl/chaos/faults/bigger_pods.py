@@ -47,8 +47,10 @@ class BiggerPods(Fault):
         """See Fault. No pod is lost by this: an old one goes when a new one is ready."""
         self.told(aim.options)
         self.require_fit(cluster, place)
-        victim = workload.as_victim(workload.deployment(cluster, place), f"{len(workload.nodes(cluster))} nodes")
-        return workload.make(self.name, aim, place, (victim,), workload.ready_count(cluster, place), held=True)
+        found, ready = workload.deployment(cluster, place), workload.ready_count(cluster, place)
+        workload.guard_rollout(found, ready, aim)
+        victim = workload.as_victim(found, f"{len(workload.nodes(cluster))} nodes")
+        return workload.make(self.name, aim, place, (victim,), ready, held=True)
 
     def describe(self, plan: FaultPlan) -> str:
         """See Fault."""
@@ -69,11 +71,13 @@ class BiggerPods(Fault):
         on_each = max(1, (_replicas(deployment) - 1) // len(listed))
         return round(1000 * smallest / (on_each + SPARE))
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         if stop():
             return
-        template.make(self.undo_data(plan, cluster), cluster)
+        template.make(written, cluster)
         (victim,) = plan.victims
         yield Injected(time.monotonic(), victim.uid, victim.name)
 

@@ -14,7 +14,7 @@ from chaosctl.chaos.events import Injected
 from chaosctl.chaos.experiment import Aim, FaultPlan
 from chaosctl.chaos.faults import fault, workload
 from chaosctl.chaos.faults.fault import Fault, Injection, Look
-from chaosctl.chaos.faults.scale import restore_replicas
+from chaosctl.chaos.faults.scale import require_replicas, restore_replicas
 from chaosctl.chaos.faults.system_pods import SYSTEM
 
 LABELS = "k8s-app=kube-dns"
@@ -58,12 +58,15 @@ class DnsFailure(Fault):
         kept = {"namespace": SYSTEM, "deployment": victim.name, "uid": victim.uid}
         return {**kept, "original": int(victim.before), "injected": 0}
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         if stop():
             return
         (victim,) = plan.victims
-        cluster.patch(DEPLOYMENTS, victim.name, {"spec": {"replicas": 0}}, SYSTEM)
+        require_replicas(written, cluster)
+        cluster.patch(DEPLOYMENTS, victim.name, {"spec": {"replicas": written["injected"]}}, SYSTEM)
         yield Injected(time.monotonic(), victim.uid, victim.name)
 
     def look(self, plan: FaultPlan, cluster: Cluster) -> Look:

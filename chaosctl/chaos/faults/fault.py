@@ -40,6 +40,8 @@ class Fault(ABC):
     aftermath             its undo disturbs pods as well: the run sees that through
     abrupt                the processes that it hits have no time to finish
     of_network            it comes between its victims and the others; in them nothing is changed
+    deletes               it deletes pods by name, which PodDisruptionBudgets are about
+    takes                 its victims serve less or not at all; not so if each is replaced first, or only loaded
     shows_within          seconds until a first sign of it can be expected; without one by then it had no effect
     """
 
@@ -51,6 +53,8 @@ class Fault(ABC):
     abrupt: ClassVar[bool] = False
     of_network: ClassVar[bool] = False
     shows_within: ClassVar[float] = 0.0
+    deletes: ClassVar[bool] = False
+    takes: ClassVar[bool] = True
     options: ClassVar[type[Options]] = Options
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
@@ -79,9 +83,11 @@ class Fault(ABC):
         return {"victims": [victim.name for victim in plan.victims]}
 
     @abstractmethod
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """Do it, one victim after the other; yields when the API acknowledged each, and as often as it likes while it
-        waits for something.
+        waits for something. `written` is what is on disk for the undo: what it names is done, nothing else.
 
         Ends within a second once `stop()` is true, without beginning anything more.
         """
@@ -93,6 +99,10 @@ class Fault(ABC):
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
         """Put back what can be put back; one line that says what. Can be called again, also after half a fault."""
         return f"nothing to put back of {', '.join(data['victims'])}"
+
+    def unnamed(self, plan: FaultPlan, cluster: Cluster) -> int:
+        """How many of the app's pods it takes beside its victims: who, others decide."""
+        return 0
 
     def patience(self, plan: FaultPlan) -> float:
         """How long to wait for a first sign of it, in seconds."""

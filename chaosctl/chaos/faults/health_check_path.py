@@ -73,12 +73,13 @@ class HealthCheckPath(Fault):
             raise Refused("the target group is another one", code="CHAOS-DRIFTED", remedy="make a new plan")
         return {"group": _group(binding), "original": victim.before, "injected": self.told(plan.options).path}
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
-        data = self.undo_data(plan, cluster)
         if stop() or cluster.cloud is None:
             return
-        cluster.cloud.check_at(data["group"], data["injected"])
+        cluster.cloud.check_at(written["group"], written["injected"])
         (victim,) = plan.victims
         yield Injected(time.monotonic(), victim.uid, victim.name)
 

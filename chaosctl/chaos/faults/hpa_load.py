@@ -69,6 +69,7 @@ class HpaLoad(Beside):
     """Every ready pod gets the same load, beside what users cause; the HPA sees it in its real metrics."""
 
     name = "hpa-load"
+    takes = False
     about = "load in every pod of the app, `times` of what its HPA aims at, until that scales out"
     needs = "an HPA by CPU utilization that has metrics and may add pods; helpers: privileged pods"
     undoes = "ends the load; the HPA scales in by itself, when its stabilization window is over"
@@ -111,10 +112,12 @@ class HpaLoad(Beside):
             raise Refused("the HPA is gone", code="CHAOS-DRIFTED", remedy="make a new plan")
         return {"act": "cpu", "cpus": round(found.load(options.times), 3)}
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault. The HPA is under load with the first of its pods."""
         loaded = False
-        for injection in super().inject(plan, cluster, stop):
+        for injection in super().inject(plan, cluster, stop, written):
             yield injection
             if isinstance(injection, Injected) and not loaded:
                 loaded = True

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from chaosctl.adapters.kube import NODES, PODS, Conflict, EvictionBlocked, NotFound
@@ -15,6 +16,8 @@ from chaosctl.chaos.experiment import Aim, FaultPlan, Victim
 from chaosctl.chaos.faults import workload
 from chaosctl.chaos.faults.fault import Fault, Injection, Look
 from chaosctl.chaos.faults.pod_kill import BUDGETS, pause
+from chaosctl.chaos.plan import at_once, guard_blast_radius
+from chaosctl.chaos.undo import each
 from chaosctl.errors import Refused
 from chaosctl.events import Waiting
 
@@ -37,12 +40,21 @@ class NodeDrain(Fault):
         return "" if len(found) > 1 else f"{len(found)} node takes pods: they would have nowhere to go"
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
-        """See Fault. Nodes that have pods of the app come first: draining another tests nothing."""
+        """See Fault. Nodes that have pods of the app come first: draining another tests nothing.
+
+        Evictions are paced by PodDisruptionBudgets; where none covers a pod, the whole node is emptied at once, and the
+        blast radius counts as for any other loss.
+        """
         self.require_fit(cluster, place)
-        pods, found = cluster.pods(place), workload.in_order(aim.seed, workload.nodes(cluster))
-        node = next((n for n in found if workload.pods_on(pods, [n.name], place)), found[0])
-        victims = [node.victim("takes pods"), *map(Victim.of, workload.pods_on(pods, [node.name], place))]
-        return workload.make(self.name, aim, place, victims, workload.ready_count(cluster, place))
+        found = workload.in_order(aim.seed, workload.nodes(cluster))
+        budgets, ready = cluster.budgets(place), workload.ready_count(cluster, place)
+
+        def guard(lost: Sequence[Pod]) -> None:
+            if not aim.consent:
+                guard_blast_radius(at_once(lost, budgets), ready)
+
+        (node,), lost = workload.first_allowed([[n] for n in found], cluster.pods(place), place, guard)
+        return workload.make(self.name, aim, place, [node.victim("takes pods"), *map(Victim.of, lost)], ready)
 
     def describe(self, plan: FaultPlan) -> str:
         """See Fault."""
@@ -53,14 +65,16 @@ class NodeDrain(Fault):
         """See Fault."""
         return cordons(plan)
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         if stop():
             return
         node = plan.victims[0]
         cordon(cluster, node)
         yield Injected(time.monotonic(), node.uid, node.name)
-        waiting = [Pod.of(obj) for obj in cluster.list(PODS, fields=f"spec.nodeName={node.name}") if _evictable(obj)]
+        waiting = [Pod.of(obj) for obj in _on(node.name, cluster)]
         wanted = {victim.uid for victim in plan.victims}
         begun = time.monotonic()
         deadline = begun + WITHIN
@@ -101,6 +115,12 @@ class NodeDrain(Fault):
         return uncordon(data, cluster)
 
 
+def _on(node: str, cluster: Cluster) -> list[Object]:
+    """The pods to evict; whatever the API lists, those of other nodes are left alone."""
+    listed = cluster.list(PODS, fields=f"spec.nodeName={node}")
+    return [pod for pod in listed if pod["spec"].get("nodeName") == node and _evictable(pod)]
+
+
 def _evictable(pod: Object) -> bool:
     """Not what a DaemonSet would start again at once, nor what the kubelet made, nor what has ended."""
     meta = pod["metadata"]
@@ -123,11 +143,16 @@ def cordon(cluster: Cluster, node: Victim) -> None:
 
 
 def uncordon(data: Mapping[str, Any], cluster: Cluster) -> str:
-    """Let the nodes take pods again, as far as they still exist."""
-    done = []
-    for node in data["nodes"]:
-        found = cluster.get(NODES, node["name"])
-        if found is not None and found["metadata"]["uid"] == node["uid"] and found["spec"].get("unschedulable"):
-            cluster.patch(NODES, node["name"], {"spec": {"unschedulable": None}})
-            done.append(node["name"])
-    return f"{', '.join(done)} takes pods again" if done else "nothing to put back: no cordon of it is left"
+    """Let the nodes take pods again, as far as they still exist; each is tried."""
+    done = each((f"the node {node['name']}", partial(_uncordon, node, cluster)) for node in data["nodes"])
+    names = ", ".join(name for name in done if name)
+    return f"{names} takes pods again" if names else "nothing to put back: no cordon of it is left"
+
+
+def _uncordon(node: Mapping[str, str], cluster: Cluster) -> str:
+    """The node's name if it was cordoned."""
+    found = cluster.get(NODES, node["name"])
+    if found is None or found["metadata"]["uid"] != node["uid"] or not found["spec"].get("unschedulable"):
+        return ""
+    cluster.patch(NODES, node["name"], {"spec": {"unschedulable": None}})
+    return node["name"]

@@ -50,10 +50,13 @@ class NodeShortage(Fault):
         found = workload.nodes(cluster)
         ready = workload.ready_count(cluster, place)
         if not aim.consent:
-            pods = cluster.pods(place)
-            guard_blast_radius(max(len(workload.pods_on(pods, [n.name], place)) for n in found), ready)
+            guard_blast_radius(_most(place, cluster), ready)
         victim = workload.in_order(aim.seed, found)[0].victim(f"{len(found)} nodes")
         return workload.make(self.name, aim, place, (victim,), ready, held=True)
+
+    def unnamed(self, plan: FaultPlan, cluster: Cluster) -> int:
+        """See Fault."""
+        return _most(plan.place, cluster)
 
     def describe(self, plan: FaultPlan) -> str:
         """See Fault."""
@@ -68,13 +71,16 @@ class NodeShortage(Fault):
         least, wanted = group.least, group.wanted
         return {"cluster": group.cluster, "group": group.name, "least": least, "wanted": wanted}
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
-        data = self.undo_data(plan, cluster)
         if stop() or cluster.cloud is None:
             return
-        fewer = data["wanted"] - 1
-        cluster.cloud.resize(data["cluster"], data["group"], min(data["least"], fewer), fewer)
+        if self.undo_data(plan, cluster) != written:
+            raise Refused("the node group has other sizes by now", code="CHAOS-DRIFTED", remedy="run it again")
+        fewer = written["wanted"] - 1
+        cluster.cloud.resize(written["cluster"], written["group"], min(written["least"], fewer), fewer)
         (victim,) = plan.victims
         yield Injected(time.monotonic(), victim.uid, victim.name)
 
@@ -91,3 +97,9 @@ class NodeShortage(Fault):
             return "nothing to put back: there is no AWS"
         cluster.cloud.resize(data["cluster"], data["group"], data["least"], data["wanted"])
         return f"the node group {data['group']} has {data['wanted']} nodes again"
+
+
+def _most(place: Place, cluster: Cluster) -> int:
+    """How many pods of the app can go with one node."""
+    pods = cluster.pods(place)
+    return max((len(workload.pods_on(pods, [node.name], place)) for node in workload.nodes(cluster)), default=0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from chaosctl.adapters.kube import NODES
 from chaosctl.adapters.pod import Pod
@@ -45,20 +46,14 @@ class NodeTerminate(Fault):
         self, groups: Sequence[Sequence[Node]], nodes: int, aim: Aim, place: Place, cluster: Cluster
     ) -> FaultPlan:
         """The first group of nodes with pods of the app whose loss the guard rails allow."""
-        pods = cluster.pods(place)
         ready = workload.ready_count(cluster, place)
-        hit = [(group, workload.pods_on(pods, [n.name for n in group], place)) for group in groups]
-        hit.sort(key=lambda pair: not pair[1])  # stable: those with pods of the app first
-        refusal: Refused | None = None
-        for group, lost in hit:
-            try:
-                if not aim.consent:
-                    guard_blast_radius(len(lost), ready)
-            except Refused as error:
-                refusal = refusal or error
-                continue
-            return self._of(group, lost, nodes, aim, place, ready)
-        raise refusal or Refused("there is no node", code="CHAOS-NO-CANDIDATES")
+
+        def guard(lost: Sequence[Pod]) -> None:
+            if not aim.consent:
+                guard_blast_radius(len(lost), ready)
+
+        group, lost = workload.first_allowed(groups, cluster.pods(place), place, guard)
+        return self._of(group, lost, nodes, aim, place, ready)
 
     def _of(
         self, group: Sequence[Node], lost: Sequence[Pod], nodes: int, aim: Aim, place: Place, ready: int
@@ -71,7 +66,9 @@ class NodeTerminate(Fault):
         lost = [victim.name for victim in plan.victims if victim.kind == "Node"]
         return f"terminate {', '.join(lost)} with {len(plan.victims) - len(lost)} pods of the app"
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         for node in plan.victims:
             if node.kind != "Node" or stop():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any
 
 from chaosctl.adapters.kube import Conflict, EvictionBlocked, NotFound
 from chaosctl.chaos import plan as plans
@@ -27,6 +28,7 @@ class PodKill(Fault):
 
     name = "pod-kill"
     about = "pods of the app are deleted (graceful), deleted without grace (forced) or evicted"
+    deletes = True
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
         """See Fault."""
@@ -40,7 +42,9 @@ class PodKill(Fault):
         """See Fault."""
         return f"{_VERBS[plan.mode]} {', '.join(victim.name for victim in plan.victims)}"
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         for victim in plan.victims:
             if stop():

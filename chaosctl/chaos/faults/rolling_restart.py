@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from chaosctl.adapters.kube import DEPLOYMENTS
 from chaosctl.chaos.cluster import Cluster, Place
@@ -20,19 +21,22 @@ class RollingRestart(Fault):
     """Every pod is replaced, at the pace that the Deployment's strategy allows."""
 
     name = "rolling-restart"
+    takes = False
     shows_within = 120.0  # no old pod goes before a new one is ready
     about = "every pod of the app is replaced, at the pace of the Deployment's strategy"
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
         """See Fault."""
-        workload.deployment(cluster, place)
+        workload.guard_rollout(workload.deployment(cluster, place), workload.ready_count(cluster, place), aim)
         return workload.whole_app(self.name, aim, place, cluster)
 
     def describe(self, plan: FaultPlan) -> str:
         """See Fault."""
         return f"restart {', '.join(victim.name for victim in plan.victims)}, one after the other"
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         if stop():
             return

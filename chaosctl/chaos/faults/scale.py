@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -15,6 +16,7 @@ from chaosctl.chaos.experiment import Aim, FaultPlan
 from chaosctl.chaos.faults import fault, workload
 from chaosctl.chaos.faults.fault import Fault, Injection, Look
 from chaosctl.chaos.plan import guard_blast_radius
+from chaosctl.chaos.undo import each
 from chaosctl.errors import Refused
 
 
@@ -51,6 +53,11 @@ class Scale(Fault):
         victim = workload.as_victim(found, str(replicas))
         return workload.make(self.name, aim, place, (victim,), ready, held=True, expected=expected)
 
+    def unnamed(self, plan: FaultPlan, cluster: Cluster) -> int:
+        """See Fault."""
+        options: Options = self.told(plan.options)
+        return max(0, -options.by)
+
     def describe(self, plan: FaultPlan) -> str:
         """See Fault."""
         (victim,) = plan.victims
@@ -73,15 +80,20 @@ class Scale(Fault):
             "autoscaler": _bounds(workload.autoscaler(cluster, plan.place, victim.name), wanted),
         }
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         if stop():
             return
         (victim,) = plan.victims
-        data, namespace = self.undo_data(plan, cluster), plan.place.namespace
-        if bounds := data["autoscaler"]:
+        namespace = plan.place.namespace
+        require_replicas(written, cluster)
+        if bounds := written["autoscaler"]:
+            if _spec(cluster.get(AUTOSCALERS, bounds["name"], namespace)) != bounds["original"]:
+                raise _drifted(f"the bounds of the HPA {bounds['name']} are not what was written down")
             cluster.patch(AUTOSCALERS, bounds["name"], {"spec": bounds["injected"]}, namespace)
-        cluster.patch(DEPLOYMENTS, victim.name, {"spec": {"replicas": data["injected"]}}, namespace)
+        cluster.patch(DEPLOYMENTS, victim.name, {"spec": {"replicas": written["injected"]}}, namespace)
         yield Injected(time.monotonic(), victim.uid, victim.name)
 
     def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
@@ -94,10 +106,19 @@ class Scale(Fault):
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
         """See Fault."""
-        bounds = data["autoscaler"]
-        if bounds and _spec(cluster.get(AUTOSCALERS, bounds["name"], data["namespace"])) == bounds["injected"]:
-            cluster.patch(AUTOSCALERS, bounds["name"], {"spec": bounds["original"]}, data["namespace"])
-        return restore_replicas(data, cluster)
+        steps = [
+            ("the HPA", partial(_restore_bounds, data, cluster)),
+            ("the Deployment", partial(restore_replicas, data, cluster)),
+        ]
+        return each(steps)[-1]
+
+
+def _restore_bounds(data: Mapping[str, Any], cluster: Cluster) -> str:
+    bounds = data["autoscaler"]
+    if bounds and _spec(cluster.get(AUTOSCALERS, bounds["name"], data["namespace"])) == bounds["injected"]:
+        cluster.patch(AUTOSCALERS, bounds["name"], {"spec": bounds["original"]}, data["namespace"])
+        return f"the HPA {bounds['name']} has its bounds again"
+    return ""
 
 
 def _bounds(autoscaler: Object | None, wanted: int) -> dict[str, Any] | None:
@@ -116,6 +137,18 @@ def _bounds(autoscaler: Object | None, wanted: int) -> dict[str, Any] | None:
 def _spec(autoscaler: Object | None) -> dict[str, int]:
     spec = autoscaler["spec"] if autoscaler else {}
     return {"minReplicas": spec.get("minReplicas", 1), "maxReplicas": spec.get("maxReplicas", 0)}
+
+
+def require_replicas(written: Mapping[str, Any], cluster: Cluster) -> None:
+    """See that it has the number that an undo would restore. Raises Refused (CHAOS-DRIFTED)."""
+    name = written["deployment"]
+    found = cluster.get(DEPLOYMENTS, name, written["namespace"])
+    if found is None or found["metadata"]["uid"] != written["uid"] or _replicas(found) != written["original"]:
+        raise _drifted(f"the Deployment {name} is gone, or has not {written['original']} replicas any more")
+
+
+def _drifted(why: str) -> Refused:
+    return Refused("the Deployment has changed", code="CHAOS-DRIFTED", why=why, remedy="run it again")
 
 
 def restore_replicas(data: Mapping[str, Any], cluster: Cluster) -> str:

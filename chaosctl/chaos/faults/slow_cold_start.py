@@ -27,6 +27,7 @@ class SlowColdStart(Fault):
     """The app is rolled out with long cold starts, then again with its own."""
 
     name = "slow-cold-start"
+    takes = False
     about = "the app is rolled out with cold starts of `cold_start` seconds"
     needs = f"a pod template with the annotation {VARIABLE}"
     undoes = "the variable, by a second rollout"
@@ -43,6 +44,7 @@ class SlowColdStart(Fault):
         """See Fault."""
         self.told(aim.options)
         self.require_fit(cluster, place)
+        workload.guard_rollout(workload.deployment(cluster, place), workload.ready_count(cluster, place), aim)
         return workload.whole_app(self.name, aim, place, cluster)
 
     def describe(self, plan: FaultPlan) -> str:
@@ -59,11 +61,13 @@ class SlowColdStart(Fault):
         wanted = {"name": name, "value": f"{options.cold_start:g},{options.cold_start:g}"}
         return template.change(found, plan.place, "env", [*kept, wanted])
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         if stop():
             return
-        template.make(self.undo_data(plan, cluster), cluster)
+        template.make(written, cluster)
         at = time.monotonic()
         for victim in plan.victims:
             yield Injected(at, victim.uid, victim.name)

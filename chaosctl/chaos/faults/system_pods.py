@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from chaosctl.chaos import plan as plans
 from chaosctl.chaos.cluster import Cluster, Place
@@ -20,6 +20,7 @@ class SystemPodKill(Fault):
     """Forced deletion of pods in kube-system. These are the only ones outside the app's namespace that are ever hit."""
 
     selector: ClassVar[str]
+    deletes = True
 
     def elsewhere(self, place: Place) -> Place:
         """Where its victims are."""
@@ -45,6 +46,8 @@ class SystemPodKill(Fault):
         """See Fault."""
         return f"kill {', '.join(victim.name for victim in plan.victims)} in {SYSTEM}"
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault. As pods of the app are killed, elsewhere."""
-        yield from PodKill().inject(replace(plan, place=self.elsewhere(plan.place)), cluster, stop)
+        yield from PodKill().inject(replace(plan, place=self.elsewhere(plan.place)), cluster, stop, written)

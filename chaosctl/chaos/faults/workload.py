@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from chaosctl.adapters.pod import Pod
 from chaosctl.chaos import cluster as clusters
 from chaosctl.chaos.cluster import Cluster, Object, Place
 from chaosctl.chaos.experiment import Aim, FaultPlan, Mode, Sign, Victim
-from chaosctl.chaos.plan import rank
+from chaosctl.chaos.plan import guard_blast_radius, rank
 from chaosctl.errors import Refused
 
 ZONE = "topology.kubernetes.io/zone"
@@ -55,7 +55,8 @@ def nodes(cluster: Cluster) -> list[Node]:
 
 def deployment(cluster: Cluster, place: Place) -> Object:
     """The app's Deployment. Raises Refused (CHAOS-NO-DEPLOYMENT) when there is not exactly one."""
-    found = cluster.list(DEPLOYMENTS, place.namespace, place.selector)
+    listed = cluster.list(DEPLOYMENTS, place.namespace, place.selector)
+    found = [obj for obj in listed if clusters.matches(obj["metadata"].get("labels") or {}, place.selector)]
     if len(found) != 1:
         raise Refused(
             f"there are {len(found)} Deployments of the app, not one",
@@ -95,6 +96,43 @@ def pods_on(pods: Iterable[Pod], names: Iterable[str], place: Place) -> list[Pod
     """The ready ones of the app on nodes of these names, in a stable order."""
     on = set(names)
     return sorted((p for p in clusters.ready(pods, place) if p.node in on), key=lambda p: p.uid)
+
+
+Guard = Callable[[Sequence[Pod]], None]  # raises Refused when these pods must not be lost
+
+
+def first_allowed(
+    groups: Iterable[Sequence[Node]], pods: Iterable[Pod], place: Place, guard: Guard
+) -> tuple[Sequence[Node], list[Pod]]:
+    """The first group of nodes whose pods of the app may be lost; those that have any come before those that have none.
+
+    Raises Refused, as the guard does for the first one.
+    """
+    pods = list(pods)
+    hit = [(group, pods_on(pods, [node.name for node in group], place)) for group in groups]
+    hit.sort(key=lambda pair: not pair[1])  # stable
+    refusal: Refused | None = None
+    for group, lost in hit:
+        try:
+            guard(lost)
+        except Refused as error:
+            refusal = refusal or error
+            continue
+        return group, lost
+    raise refusal or Refused("there is no node", code="CHAOS-NO-CANDIDATES")
+
+
+def guard_rollout(deployment: Object, ready: int, aim: Aim) -> None:
+    """A rollout may take away at once what its strategy says. Raises Refused (CHAOS-BLAST-RADIUS)."""
+    strategy = deployment["spec"].get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        lost = ready
+    else:
+        told = str((strategy.get("rollingUpdate") or {}).get("maxUnavailable", "25%"))
+        replicas = int(deployment["spec"].get("replicas", 1))
+        lost = replicas * int(told[:-1]) // 100 if told.endswith("%") else int(told)
+    if lost and not aim.consent:
+        guard_blast_radius(min(lost, ready), ready)
 
 
 def in_order(seed: int, found: Iterable[Node]) -> list[Node]:

@@ -41,12 +41,14 @@ class ZoneLoss(NodeTerminate):
         """See Fault."""
         return cordons(plan)
 
-    def inject(self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool]) -> Iterator[Injection]:
+    def inject(
+        self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
+    ) -> Iterator[Injection]:
         """See Fault."""
         for victim in plan.victims:
             if victim.kind == "Node" and not stop():
                 cordon(cluster, victim)
-        yield from super().inject(plan, cluster, stop)
+        yield from super().inject(plan, cluster, stop, written)
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
         """See Fault."""

@@ -14,6 +14,11 @@ Environment:
     CHAOTIC_SEED                makes cold start and crash repeatable per host name (in Kubernetes: per pod)
     CHAOTIC_BAD_ANSWERS         how many per cent of the answers of / and /probe/data are 500 while it runs, and how
                                 many seconds each takes: "0,0"; probes are answered well and at once
+    CHAOTIC_KEEP_ALIVE_RACES    how many per cent of the requests on a kept connection meet its end on their way, as
+                                with an app whose idle time-out is shorter than the load balancer's: "0". On one
+                                machine that race takes microseconds, so chance decides it
+    CHAOTIC_DRAIN_SECONDS       how long it finishes what it has after SIGTERM: "10"; "0" ends it at once
+    CHAOTIC_ALIVE_AT_ONCE       "1": /health/live answers 200 while it starts, as of a process that merely exists
     PORT                        where it listens: "3000"
 """
 
@@ -40,6 +45,7 @@ REASONS = {
     503: "Service Unavailable",
 }  # fmt: skip
 WORK = ("/", "/probe/data")
+ALIVE = "/health/live"
 USERS = (
     {"id": 1, "name": "Ada Lovelace", "email": "ada@example.org"},
     {"id": 2, "name": "Grace Hopper", "email": "grace@example.org"},
@@ -120,13 +126,46 @@ class BadAnswers:
         return cls(percent, seconds)
 
 
+@dataclass(frozen=True)
+class Habits:
+    """How it treats connections and probes; what is not as by default is a misconfiguration to be found."""
+
+    races: float = 0.0
+    drain: float = 10 * DRAIN_SECONDS
+    alive_at_once: bool = False
+
+    @classmethod
+    def told(cls, environment: Mapping[str, str]) -> Habits:
+        """From the variables above. Raises ValueError that names the one that is wrong."""
+        races = _number(environment, "CHAOTIC_KEEP_ALIVE_RACES", cls.races)
+        drain = _number(environment, "CHAOTIC_DRAIN_SECONDS", cls.drain)
+        return cls(races, drain, environment.get("CHAOTIC_ALIVE_AT_ONCE") == "1")
+
+
+def _number(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or f"{default:g}"
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"{name}={text}: give a number from 0 up")
+    return number
+
+
 class Backend:
     """The application behind the HTTP: answers by path and state."""
 
     def __init__(
-        self, moods: Moods, hostname: str, clock: Callable[[], float] = time.monotonic, bad: BadAnswers | None = None
+        self,
+        moods: Moods,
+        hostname: str,
+        clock: Callable[[], float] = time.monotonic,
+        bad: BadAnswers | None = None,
+        habits: Habits | None = None,
     ) -> None:
         self._moods = moods
+        self.habits = habits or Habits()
         self._bad = bad or BadAnswers()
         self._hostname = hostname
         self._clock = clock
@@ -134,7 +173,7 @@ class Backend:
         self._said: State | None = None
         self._routes: Mapping[str, Callable[[], object]] = {
             "/": self._banner,
-            "/health/live": lambda: {"status": "alive", "state": "running"},
+            ALIVE: lambda: {"status": "alive", "state": "running"},
             "/health/ready": lambda: {"status": "ready", "state": "running"},
             "/probe/data": lambda: {"users": USERS, "count": len(USERS)},
         }
@@ -163,7 +202,7 @@ class Backend:
         if route is None:
             return 404, _json({"error": "not found", "path": path})
         state = self.state
-        if state != "running":
+        if state != "running" and not (state == "starting" and path == ALIVE and self.habits.alive_at_once):
             return STATUS[state], _json({"status": state, "error": f"the backend is {state}"})
         if path in WORK and random.random() < self._bad.percent / 100:  # noqa: S311 - not a secret
             return 500, _json({"status": state, "error": "a wrong answer"})
@@ -172,6 +211,10 @@ class Backend:
     def delay(self, path: str) -> float:
         """Seconds until the answer may leave."""
         return self._bad.seconds if path in WORK else 0.0
+
+    def races(self) -> bool:
+        """Whether this request on a kept connection comes too late."""
+        return random.random() < self.habits.races / 100  # noqa: S311 - not a secret
 
     def _banner(self) -> object:
         return {
@@ -264,6 +307,7 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._skip = 0  # bytes of a body still to come
         self._transport: asyncio.Transport | None = None
+        self._kept = False  # it has had an answer already
         self.active_at = time.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -280,6 +324,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by asyncio: answer every request that is complete."""
         self.active_at = time.monotonic()
+        if self._kept and not self._buffer and self._server.backend.races():
+            self.close()
+            return
         self._buffer += data
         try:
             while self._transport is not None and self._answer_next():
@@ -322,6 +369,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         self._transport.write(response(status, body, keep_alive=keep_alive, with_body=with_body))
+        self._kept = True
         if not keep_alive:
             self.close()
 
@@ -356,7 +404,7 @@ class Server:
         self.draining = True
         if self._listener is not None:
             self._listener.close()
-        deadline = time.monotonic() + 10 * DRAIN_SECONDS
+        deadline = time.monotonic() + self.backend.habits.drain
         while self.connections and time.monotonic() < deadline:
             self._close_idle(DRAIN_SECONDS)
             await asyncio.sleep(0.05)
@@ -370,7 +418,7 @@ class Server:
 async def serve(environment: Mapping[str, str], hostname: str) -> None:
     """Be the backend until SIGTERM or SIGINT."""
     moods = Moods.drawn(environment, hostname)
-    server = Server(Backend(moods, hostname, bad=BadAnswers.told(environment)))
+    server = Server(Backend(moods, hostname, bad=BadAnswers.told(environment), habits=Habits.told(environment)))
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

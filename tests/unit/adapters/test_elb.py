@@ -25,3 +25,31 @@ class FakeAws:
 
 def test_certificates_of_all_https_listeners_each_once() -> None:
     assert elb.certificates(FakeAws(), BALANCER) == ["a", "of both", "b"]  # type: ignore[arg-type]
+
+
+class Attributes:
+    """A load balancer with one target group."""
+
+    def __init__(self, of_balancer: dict[str, str]) -> None:
+        self._of_balancer = of_balancer
+
+    def pages(self, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
+        yield {
+            "TargetGroupArn": "arn:group",
+            "HealthCheckIntervalSeconds": 5,
+            "HealthCheckTimeoutSeconds": 2,
+            "HealthyThresholdCount": 2,
+            "UnhealthyThresholdCount": 3,
+        }
+
+    def call(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        of_group = {"deregistration_delay.timeout_seconds": "10"}
+        found = self._of_balancer if operation == "describe_load_balancer_attributes" else of_group
+        return {"Attributes": [{"Key": key, "Value": value} for key, value in found.items()]}
+
+
+def test_a_group_tells_how_long_its_balancer_keeps_idle_connections() -> None:
+    (group,) = elb.groups_behind(Attributes({"idle_timeout.timeout_seconds": "120"}), BALANCER)  # type: ignore[arg-type]
+    assert (group.idle_timeout, group.deregistration_delay) == (120.0, 10.0)
+    (group,) = elb.groups_behind(Attributes({}), BALANCER)  # type: ignore[arg-type]
+    assert group.idle_timeout is None

@@ -26,6 +26,7 @@ from chaosctl.errors import ChaosctlError, PreconditionFailed, Unreachable
 from chaosctl.events import Event
 
 PLACE = Place("cluster-uid", "shop", "app.kubernetes.io/instance=shop")
+CONTROLLER = "aws-load-balancer-controller"
 RESOURCES = {"requests": {"cpu": "200m"}, "limits": {"cpu": "1", "memory": "1Gi"}}
 QUICK = Timing(steady=0.1, steady_within=0.4, observe=0.15, clean=0.1, give_up=0.6, abort=0.4, poll=0.02)
 
@@ -338,6 +339,35 @@ def whole_cluster(count: int = 4, nodes: int = 2) -> FakeCluster:
         }
     cluster.cloud = FakeCloud(cluster)
     return cluster
+
+
+def with_system(cluster: FakeCluster, count: int = 2) -> FakeCluster:
+    """CoreDNS and the load balancer controller as well, `count` pods of each."""
+    for name, labels in (("coredns", {"k8s-app": "kube-dns"}), ("controller", {"app.kubernetes.io/name": CONTROLLER})):
+        for n in range(count):
+            made = replace(pod(f"{name}-{n}", owner=f"rs-{name}"), namespace="kube-system", labels=labels)
+            cluster.pods_now[made.name] = made
+    coredns = deployment(count)
+    coredns["metadata"] |= {"name": "coredns", "uid": "uid-coredns", "labels": {"k8s-app": "kube-dns"}}
+    cluster.objects["deployments", "kube-system", "coredns"] = coredns
+    return cluster
+
+
+def anything(count: int = 6, nodes: int = 3) -> FakeCluster:
+    """A cluster in which every fault can be planned."""
+    cluster = with_system(whole_cluster(count, nodes))
+    app = cluster.objects["deployments", PLACE.namespace, "shop"]
+    app["spec"]["template"]["metadata"]["annotations"]["chaosctl.dev/bad-answers-variable"] = "BAD"
+    return cluster
+
+
+def shuffle(cluster: FakeCluster, random: Any) -> None:
+    """As if the API listed everything in another order."""
+    for kept in (cluster.pods_now, cluster.objects):
+        items = list(kept.items())
+        random.shuffle(items)
+        kept.clear()
+        kept.update(items)  # type: ignore[arg-type]
 
 
 def cluster_of(count: int = 4) -> FakeCluster:

@@ -8,7 +8,7 @@ import pytest
 
 from chaosctl.chaos import events as e
 from chaosctl.chaos.advisor import Advice, Cause, advise, attribute
-from chaosctl.chaos.experiment import Mode
+from chaosctl.chaos.experiment import Budgets, Mode
 from chaosctl.chaos.settings import AppSettings
 from chaosctl.chaos.timeline import Timeline
 from tests.unit.chaos.story import FAULT, SOUND, Failures, Story, killed
@@ -76,6 +76,51 @@ def test_a_crash_that_is_noticed_late() -> None:
     assert found.cause is Cause.CRASH
     assert found.setting == "probes.readiness: {periodSeconds: 1, failureThreshold: 1}"
     assert "web-2" in found.because
+
+
+def test_the_probe_need_not_be_quicker_than_the_budget_asks_for() -> None:
+    """Ten seconds are allowed; a tenth of one passes until the load balancer has heard, the probe waits two itself."""
+    story = killed(replace(SOUND, readiness=SOUND.liveness))
+    story.experiment = replace(story.experiment, budgets=Budgets(downtime_seconds=10.0))
+    story.pod(25.0, 2, ready=False, contained=False, trouble="not ready")
+    found = advice(story, {(17.0, 25.1): ("both", "status", 500)})
+    assert found.setting == "probes.readiness: {periodSeconds: 1, failureThreshold: 7}"
+    assert "Even the quickest" not in found.because
+
+
+def test_what_no_probe_can_save_is_said() -> None:
+    story = killed(replace(SOUND, readiness=SOUND.liveness)).pod(25.0, 2, ready=False, contained=False, trouble="x")
+    assert "Even the quickest probe takes up to 3 s" in advice(story, {(17.0, 25.0): ("both", "status", 500)}).because
+
+
+def test_errors_of_a_new_version_are_no_crash() -> None:
+    story = Story().arrives(0.1, 4, 3.0).target(3.5, 4, "healthy")
+    rolled = [replace(e_, pod=replace(e_.pod, owner_uid="rs-2")) if isinstance(e_, e.PodSeen) and e_.pod.name == "web-4"
+              else e_ for e_ in story.events]  # fmt: skip
+    story.events[:] = rolled
+    for failure in (("both", "status", 500), ("both", "body", 200)):
+        found = advice(story, {(5.0, 9.0): failure})
+        assert (found.cause, found.setting) == (Cause.BAD_VERSION, "")
+        assert "web-4" in found.because
+
+
+def test_errors_that_no_pod_explains_are_said_to_be_unknown() -> None:
+    """A pod of the same version came, and none crashed; and what a pod answered was not cut off by another's end."""
+    for when in ((5.0, 9.0), (10.2, 11.9), (25.0, 26.0)):
+        found = advice(killed(), {when: ("both", "status", 500)})
+        assert found.cause is Cause.UNKNOWN
+        assert "no pod was seen crashing" in found.because
+
+
+@pytest.mark.parametrize(("idle", "named", "said"), [(120.0, "125 s", "keeps them for 120 s"),
+                                                     (None, "65 s", "assumed to keep them for 60 s")])  # fmt: skip
+def test_how_long_the_load_balancer_keeps_connections_is_read_or_said_to_be_assumed(
+    idle: float | None, named: str, said: str
+) -> None:
+    settings = replace(SOUND, balancer=replace(SOUND.balancer, idle_timeout=idle))  # type: ignore[type-var]
+    found = advice(killed(settings), {(20.0, 20.01): ("reused", "reset", 0)})
+    assert found.cause is Cause.KEEP_ALIVE
+    assert named in found.setting and said in found.because
 
 
 def test_a_kill_without_grace_is_no_fault_of_pre_stop() -> None:

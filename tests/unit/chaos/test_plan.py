@@ -9,27 +9,32 @@ from hypothesis import strategies as st
 
 from chaosctl.adapters.pod import Pod
 from chaosctl.chaos import plan as plans
-from chaosctl.chaos.cluster import DisruptionBudget
+from chaosctl.chaos.cluster import DisruptionBudget, Place, matches
 from chaosctl.chaos.experiment import Aim, FaultPlan, Mode
 from chaosctl.errors import Refused, UsageProblem
 from tests.unit.chaos.fakes import PLACE, pod
 
 FOUR = [pod(f"web-{n}") for n in range(4)]
 
-some_pods = st.lists(
-    st.builds(
-        lambda n, ready, deleting, owner, foreign: replace(
-            pod(f"web-{n}", ready=ready, deleting=deleting, owner=owner), namespace="other" if foreign else "shop"
-        ),
-        st.integers(0, 10_000),
-        st.booleans() | st.just(True),
-        st.booleans(),
-        st.sampled_from(["", "rs-1", "rs-2"]),
-        st.booleans(),
-    ),
-    unique_by=lambda p: p.uid,
-    max_size=20,
+SHOP = {"app.kubernetes.io/instance": "shop"}
+SOUND: tuple[dict[str, object], ...] = ({}, {"owner_uid": "rs-2"}, {"labels": {**SHOP, "x": "y"}})
+FLAWED: tuple[dict[str, object], ...] = (
+    {"ready": False},
+    {"deleting": True},
+    {"owner": "", "owner_uid": ""},
+    {"namespace": "other"},
+    {"labels": {"app.kubernetes.io/instance": "other"}},
+    {"labels": {"x": "y"}},
+    {"labels": {}},
 )
+
+
+def built(changes: list[dict[str, object]]) -> list[Pod]:
+    return [replace(pod(f"web-{n}"), **change) for n, change in enumerate(changes)]  # type: ignore[arg-type]
+
+
+# At most one flaw each, so that many plans can be made, and each rule alone stands between a plan and an escape.
+some_pods = st.lists(st.sampled_from(SOUND) | st.sampled_from(FLAWED), max_size=20).map(built)
 aims = st.builds(
     Aim,
     seed=st.integers(0, 2**32),
@@ -64,12 +69,61 @@ def test_no_plan_escapes_the_guard_rails(aim: Aim, pods: list[Pod], pdbs: list[D
         return
     by_uid = {p.uid: p for p in pods}
     victims = [by_uid[v.uid] for v in plan.victims]
-    serving = [p for p in pods if p.ready and not p.deleting and p.namespace == PLACE.namespace]
+    ours = [p for p in pods if p.namespace == PLACE.namespace and p.labels.get("app.kubernetes.io/instance") == "shop"]
+    serving = [p for p in ours if p.ready and not p.deleting]
     assert victims and len(set(plan.victims)) == len(victims)
     assert all(v in serving and v.owner_uid for v in victims)
     assert len(victims) * 2 <= len(serving) and len(victims) < len(serving)
     if aim.mode is not Mode.EVICT and not aim.ignore_pdb:
         assert all(sum(b.covers(v) for v in victims) <= b.disruptions_allowed for b in pdbs)
+
+
+places = st.builds(
+    Place,
+    cluster=st.sampled_from([PLACE.cluster, "another"]),
+    namespace=st.sampled_from([PLACE.namespace, "other"]),
+    selector=st.sampled_from([PLACE.selector, "x=y"]),
+    account=st.sampled_from([PLACE.account, "111122223333"]),
+)
+
+
+since = st.dictionaries(st.integers(0, 19), st.sampled_from(FLAWED), max_size=5)  # what became of which pod
+
+
+@given(aims, some_pods, since, budgets, st.just(PLACE) | places)
+def test_a_plan_is_carried_out_only_where_it_was_made_for_and_within_the_guard_rails(
+    aim: Aim, then: list[Pod], since: dict[int, dict[str, object]], pdbs: list[DisruptionBudget], place: Place
+) -> None:
+    """Cluster, account, namespace and labels, and the pods as they are by then."""
+    plan = chosen(aim, then, [])
+    if plan is None:
+        return
+    now = [replace(p, **since.get(n, {})) for n, p in enumerate(then)]  # type: ignore[arg-type]
+    try:
+        plans.verify(plan, aim, place, now, pdbs)
+    except Refused as refusal:
+        assert (refusal.code == "CHAOS-OTHER-PLACE") == (place != PLACE)
+        return
+    assert place == PLACE
+    pods = {p.uid: p for p in now}
+    serving = {uid for uid, p in pods.items() if p.ready and not p.deleting and p.namespace == PLACE.namespace
+               and p.labels.get("app.kubernetes.io/instance") == "shop"}  # fmt: skip
+    victims = {v.uid for v in plan.victims}
+    assert victims <= serving and 2 * len(victims) <= len(serving)
+    if aim.mode is not Mode.EVICT and not aim.ignore_pdb:
+        assert all(sum(b.covers(pods[uid]) for uid in victims) <= b.disruptions_allowed for b in pdbs)
+
+
+@pytest.mark.parametrize(
+    ("selector", "matching"),
+    [
+        ("", True), ("a=b", True), ("a==b,c=d", True), ("a = b", True), ("a!=b", False), ("a=b,e", False),
+        ("a,!e", True), ("a in (x, b),c=d", True), ("a notin (b)", False), ("e!=f", True), ("e notin (f)", True),
+        ("innings=b", False), ("a in (x)", False), ("!a", False), ("a.k8s/in=1", False), ("what?", False),
+    ],
+)  # fmt: skip
+def test_labels_are_matched_as_the_api_matches_them(selector: str, matching: bool) -> None:
+    assert matches({"a": "b", "c": "d"}, selector) is matching
 
 
 @given(aims, some_pods, st.randoms())

@@ -33,7 +33,7 @@ def test_a_scenario_becomes_steps_whose_seeds_count_on() -> None:
     first, second = scenarios.steps(found, 40, ignore_pdb=True)
     assert first.aim == Aim(40, Mode.FORCED, 2, consent=True, ignore_pdb=True)
     assert (first.observe, second.observe) == (9, None)
-    assert [(part.fault, part.seed) for part in second.aim.parts] == [("scale", 41), ("app-crash", 41)]
+    assert [(part.fault, part.seed) for part in second.aim.parts] == [("scale", 41), ("app-crash", 42)]
     assert second.aim.parts[0].options == {"by": -1}
     budgets = scenarios.budgets_of(Budgets(), second.budgets)
     assert (budgets.downtime_seconds, budgets.recovery_seconds, budgets.success_percent) == (2, 7, 99)

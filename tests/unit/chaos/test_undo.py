@@ -77,3 +77,53 @@ def test_an_entry_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) 
     with pytest.raises(StageFailed, match="CHAOS-UNDO-UNREADABLE") as error:
         UndoLog(tmp_path).left()
     assert "1-1.undo.json" in error.value.why
+
+
+def test_one_entry_that_is_stuck_does_not_keep_the_others(tmp_path: Path) -> None:
+    log, undone = UndoLog(tmp_path), list[object]()
+
+    def uncordon(data: Mapping[str, object]) -> str:
+        if data["node"] == "stuck":
+            raise Unreachable("no answer", code="KUBE-UNREACHABLE")
+        undone.append(data["node"])
+        return "uncordoned"
+
+    for node in ("old", "stuck", "new"):
+        log.write("cordon", "c1", {"node": node})
+    with pytest.raises(StageFailed, match="CHAOS-UNDO-INCOMPLETE") as error:
+        log.put_back("c1", {"cordon": uncordon})
+    assert undone == ["new", "old"]
+    assert [entry.data["node"] for _, entry in log.left()] == ["stuck"]
+    assert "no answer" in error.value.why and "put back: cordon: uncordoned" in error.value.why
+
+
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        ("{", "CHAOS-UNDO-UNREADABLE"),
+        ('{"format": 1, "fault": "earthquake", "cluster": "c1", "data": {}, "wall": 1}', "CHAOS-UNDO-UNKNOWN"),
+        ('{"format": 1, "fault": "cordon", "cluster": "c1", "data": {}, "wall": 1}', "CHAOS-UNDO-BROKEN"),
+    ],
+)
+def test_an_entry_that_nobody_can_carry_out_is_named_and_the_older_ones_are_put_back(
+    tmp_path: Path, entry: str, code: str
+) -> None:
+    log, undone = UndoLog(tmp_path), list[object]()
+    log.write("cordon", "c1", {"node": "a"})
+    newest = tmp_path / f"{10**20}-1.undo.json"
+    newest.write_text(entry)
+
+    def uncordon(data: Mapping[str, object]) -> str:
+        undone.append(data["node"])
+        return "uncordoned"
+
+    with pytest.raises(StageFailed) as error:
+        log.put_back("c1", {"cordon": uncordon})
+    assert code in error.value.why and newest.name in error.value.why
+    assert undone == ["a"] and list(tmp_path.iterdir()) == [newest]
+
+
+def test_what_cannot_be_read_counts_as_left(tmp_path: Path) -> None:
+    assert not UndoLog(tmp_path).anything_left()
+    (tmp_path / "1-1.undo.json").write_text("{")
+    assert UndoLog(tmp_path).anything_left()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from chaosctl.lab.standins.backend import Backend, BadAnswers, BadRequest, Moods, Server, parse_head
+from chaosctl.lab.standins.backend import Backend, BadAnswers, BadRequest, Habits, Moods, Server, parse_head
 
 ROUTES = ("/", "/health/live", "/health/ready", "/probe/data")
 
@@ -122,11 +122,11 @@ def test_keep_alive(head: bytes, keep_alive: bool) -> None:
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Server], Awaitable[None]]
 
 
-def talk(conversation: Talk) -> None:
+def talk(conversation: Talk, habits: Habits | None = None) -> None:
     """Run a conversation with a running backend on a free port; the server must end in order afterwards."""
 
     async def scene() -> None:
-        server = Server(Backend(Moods(0, float("inf")), "pod-1"))
+        server = Server(Backend(Moods(0, float("inf")), "pod-1", habits=habits))
         ended = asyncio.Event()
         port = await server.listen("127.0.0.1", 0)
         serving = asyncio.create_task(server.run_until(ended))
@@ -217,3 +217,27 @@ def test_bad_answers_are_for_users_and_not_for_probes(clock: Clock) -> None:
 def test_bad_answers_that_cannot_be_are_named(value: str) -> None:
     with pytest.raises(ValueError, match="CHAOTIC_BAD_ANSWERS"):
         BadAnswers.told({"CHAOTIC_BAD_ANSWERS": value})
+
+
+def test_a_request_on_a_kept_connection_can_meet_its_end() -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: Server) -> None:
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert (await read_answer(reader))[0] == 200
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert await reader.read() == b""
+
+    talk(conversation, Habits(races=100.0))
+
+
+@pytest.mark.parametrize(("habits", "status"), [(Habits(), 503), (Habits(alive_at_once=True), 200)])
+def test_one_that_starts_can_say_that_it_lives(habits: Habits, status: int) -> None:
+    backend = Backend(Moods(60.0, float("inf")), "pod-1", habits=habits)
+    assert (backend.answer("/health/live")[0], backend.answer("/health/ready")[0]) == (status, 503)
+
+
+def test_habits_are_told_by_variables() -> None:
+    told = {"CHAOTIC_KEEP_ALIVE_RACES": "2", "CHAOTIC_DRAIN_SECONDS": "0", "CHAOTIC_ALIVE_AT_ONCE": "1"}
+    assert Habits.told(told) == Habits(2.0, 0.0, alive_at_once=True)
+    assert Habits.told({}) == Habits()
+    with pytest.raises(ValueError, match="CHAOTIC_DRAIN_SECONDS"):
+        Habits.told({"CHAOTIC_DRAIN_SECONDS": "soon"})
