@@ -26,7 +26,7 @@ from chaosctl.chaos import events as e
 from chaosctl.chaos.experiment import TrafficPlan
 from chaosctl.chaos.outage import percentile
 from chaosctl.chaos.requests import STREAMS
-from chaosctl.chaos.result import MAX_LAG
+from chaosctl.chaos.tester import MAX_LAG
 from chaosctl.chaos.traffic import ProberProcess
 from tests.contract.chaos.driver import Heard, faulty_server
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chaosctl.chaos.record import Record
 from chaosctl.chaos.recovery import HEALTHY, LEAVING
-from chaosctl.chaos.result import MAX_LAG
+from chaosctl.chaos.tester import MAX_LAG
 
 
 def unsteady(record: Record, *, with_targets: bool) -> str:

@@ -12,7 +12,7 @@ from chaosctl.chaos import outage
 from chaosctl.chaos.drill import Drill
 from chaosctl.chaos.experiment import Experiment
 from chaosctl.chaos.recovery import Recovery
-from chaosctl.chaos.requests import CONTROL, NEW, REUSED, STREAMS, Request
+from chaosctl.chaos.requests import CONTROL, NEW, REMOTE, REUSED, STREAMS, Request
 
 
 class Record:
@@ -22,7 +22,7 @@ class Record:
         self.experiment = experiment
         self.recovery = Recovery(experiment.plan)
         self.drill = Drill(experiment.alarms)
-        self.requests: dict[str, list[Request]] = {NEW: [], REUSED: [], CONTROL: []}
+        self.requests: dict[str, list[Request]] = {NEW: [], REUSED: [], CONTROL: [], REMOTE: []}
         self.phases: dict[str, float] = {}
         self.clock_step = 0.0  # seconds by which the wall clock left the monotonic one, at the worst
         self._clock_offset: float | None = None
@@ -109,16 +109,23 @@ class Record:
         recent = takewhile(lambda request: request.intended >= since, reversed(self.requests[stream]))
         return (request.lag for request in recent)
 
+    @property
+    def injecting(self) -> bool:
+        """Whether the injection has begun, or is over."""
+        return "inject" in self.phases
+
     def since_injection(self) -> dict[str, list[Request]]:
         """The requests by stream that the fault can have touched: they ended after the injection began."""
         begin = self.phases.get("inject", math.inf) * 1e6
-        return {s: [r for r in self.requests[s] if r.intended + r.latency >= begin] for s in STREAMS}
+        return {s: [r for r in found if r.intended + r.latency >= begin] for s, found in self.requests.items()}
 
     def breach(self) -> str:
         """The downtime budget, if it is exceeded already; else empty."""
         budget = self.experiment.budgets.downtime_seconds
         period = 1 / self.experiment.traffic.rate
         for stream, requests in self.since_injection().items():
+            if stream not in STREAMS:
+                continue
             down = sum(o.seconds for o in outage.outages(requests, period))
             if down > budget:
                 return f"{down:.2f} s of downtime on {stream} connections already, the budget is {budget:g} s"

@@ -7,16 +7,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from chaosctl.chaos import outage
+from chaosctl.chaos import tester as testers
 from chaosctl.chaos.cluster import PodState
 from chaosctl.chaos.drill import Drilled
 from chaosctl.chaos.experiment import Budgets, Experiment, Sign, Victim
 from chaosctl.chaos.outage import Span, StreamFigures
 from chaosctl.chaos.record import Record
 from chaosctl.chaos.recovery import Clocks, Recovery, restarted
-from chaosctl.chaos.requests import CONTROL, NEW, REUSED, STREAMS, UNSENT, Totals
+from chaosctl.chaos.requests import STREAMS, Totals
+from chaosctl.chaos.tester import Tester
 from chaosctl.chaos.verdict import Facts, Verdict, judge
 
-MAX_LAG = 25.0  # milliseconds: the prober's own delay, 99th percentile, beyond which its figures mean nothing
 MAX_STEP = 1.0  # seconds between wall and monotonic clock, beyond which the machine slept, or its clock was set
 
 
@@ -37,17 +38,6 @@ class Kill:
     replacement_node: str = ""
     kind: str = "Pod"
     evidence: str = ""
-
-
-@dataclass(frozen=True)
-class Tester:
-    """How well the prober itself did. `lag_p99` and `lag_max` in milliseconds, `cpu_percent` of one core."""
-
-    lag_p99: float
-    lag_max: float
-    cpu_percent: float | None
-    control_requests: int
-    control_failures: int
 
 
 @dataclass(frozen=True)
@@ -82,7 +72,8 @@ class Result:
 def conclude(record: Record) -> Result:
     """Judge a run that has ended (or a journal that was cut short: then it is INVALID at best)."""
     experiment = record.experiment
-    touched = record.since_injection() if record.recovery.killed else {NEW: [], REUSED: []}
+    since = record.since_injection()
+    touched = {s: since[s] if record.recovery.killed else [] for s in STREAMS}
     clocks = record.recovery.clocks(touched, experiment.timing.clean, _until(record))
     streams = tuple(outage.figures(s, touched[s], experiment.traffic.rate) for s in STREAMS if touched[s])
     verdict, reasons = judge(_facts(record, clocks, streams))
@@ -94,7 +85,7 @@ def conclude(record: Record) -> Result:
         kills=_kills(record),
         streams=streams,
         clocks=clocks,
-        tester=_tester(record),
+        tester=testers.figures(record),
         alarms=record.drill.outcome(record.recovery.fault_at, record.recovery.zero),
         spans=_spans(record),
     )
@@ -115,10 +106,11 @@ def _until(record: Record) -> float:
 
 def _facts(record: Record, clocks: Clocks, streams: tuple[StreamFigures, ...]) -> Facts:
     gone = sum(kill.gone for kill in _kills(record))
+    untold = bool(record.not_steady and testers.trouble(record))
     return Facts(
         refused=f"{record.refused.why} [{record.refused.code}]" if record.refused else "",
         interrupted=_interrupted(record),
-        unsteady=record.not_steady,
+        unsteady="" if untold else record.not_steady,
         planned=len(record.experiment.plan.victims),
         gone=gone,
         stopped=bool(record.breached),
@@ -188,7 +180,9 @@ def _evidence(victim: Victim, left: Mapping[str, PodState], recovery: Recovery) 
 
 def _invalid(record: Record, clocks: Clocks) -> list[str]:
     """Why these measurements cannot be trusted. An aborted run's need not be whole."""
-    wrong = [*_prober_trouble(record), *_tester_trouble(record), *_clock_trouble(record)]
+    wrong = [*_prober_trouble(record), *testers.trouble(record), *_clock_trouble(record)]
+    if record.not_steady and testers.trouble(record):
+        wrong.append(f"whether the service was steady before anything was done cannot be told: {record.not_steady}")
     if record.recovery.killed and record.verified is None:
         wrong.append(f"the end state could not be read from the cluster: {record.not_verified or 'nobody looked'}")
     if record.targets_seen and record.targets_unknown:
@@ -214,37 +208,12 @@ def _prober_trouble(record: Record) -> list[str]:
         return ["the prober never gave its account"]
     wrong = [f"{ended.in_flight} requests were still in flight at the end"] if ended.in_flight else []
     for stream, requests in record.requests.items():
-        told = Totals(*ended.totals[stream])
+        if stream not in ended.totals and not requests:
+            continue  # not every run has every stream
+        told = Totals(*ended.totals.get(stream, (0, 0, 0, 0, 0)))
         if not told.balanced or told != outage.count(requests) or not outage.complete(requests):
             wrong.append(f"the account of the stream {stream} does not add up")
     return wrong
-
-
-def _tester_trouble(record: Record) -> list[str]:
-    tester = _tester(record)
-    wrong = []
-    if tester is not None and tester.lag_p99 > MAX_LAG:
-        wrong.append(f"the prober was {tester.lag_p99:.1f} ms late (99th percentile), {MAX_LAG:g} ms is the limit")
-    if tester is not None and tester.control_failures:
-        wrong.append(f"{tester.control_failures} control requests on this machine itself failed")
-    unsent = sum(r.outcome == UNSENT for s in STREAMS for r in record.requests[s])
-    if unsent:
-        wrong.append(f"{unsent} requests could not be sent by this machine")
-    return wrong
-
-
-def _tester(record: Record) -> Tester | None:
-    lags = sorted(r.lag / 1000 for requests in record.requests.values() for r in requests)
-    if not lags:
-        return None
-    ended = record.traffic_ended
-    return Tester(
-        lag_p99=outage.percentile(lags, 99),
-        lag_max=lags[-1],
-        cpu_percent=100 * ended.cpu_seconds / ended.seconds if ended and ended.seconds > 0 else None,
-        control_requests=len(record.requests[CONTROL]),
-        control_failures=sum(not r.ok for r in record.requests[CONTROL]),
-    )
 
 
 def _clock_trouble(record: Record) -> list[str]:
@@ -296,4 +265,6 @@ def _notes(record: Record) -> tuple[str, ...]:
         )
     if not record.targets_seen:
         notes.append("no load balancer was asked about its targets")
+    if unwatched := testers.unwatched(record):
+        notes.append(unwatched)
     return tuple(notes)

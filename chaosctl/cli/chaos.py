@@ -433,10 +433,15 @@ class Chaos:
     def _traffic(self) -> TrafficPlan:
         timeout, rate = self._settings.request_timeout_seconds, self._settings.rate
         if self._url is not None:
-            return TrafficPlan(_valid(self._url), rate, timeout, ca_file=self._ca_file)
+            return TrafficPlan(_valid(self._url), rate, timeout, ca_file=self._ca_file, control=self._control)
         path, own = self._settings.path, app_url(self._context).rstrip("/")
         keys = tuple(self._session.settings.smoke.routes.get(path, ()))
-        return TrafficPlan(own + path, rate, timeout, expected_keys=keys, ca_file=self._ca_file)
+        return TrafficPlan(own + path, rate, timeout, expected_keys=keys, ca_file=self._ca_file, control=self._control)
+
+    @property
+    def _control(self) -> str:
+        """Beside the service: the API server is reached by name too, and no fault takes it away."""
+        return self._settings.control_url or f"{self._access.kube.server}/livez"
 
     @property
     def _ca_file(self) -> str:

@@ -27,6 +27,7 @@ from chaosctl.chaos import requests as r
 from chaosctl.chaos.prober.body import BodyCheck
 from chaosctl.chaos.prober.control import KEYS, ControlServer
 from chaosctl.chaos.prober.priority import come_first
+from chaosctl.chaos.prober.remote import REMOTE_RATE, AnyAnswer, any_certificate
 from chaosctl.chaos.prober.resolver import Fixed, resolver
 from chaosctl.chaos.prober.stream import Stream, now_us
 
@@ -83,6 +84,8 @@ class Prober:
         self._selector.register(0, selectors.EVENT_READ, self._commands)
         self._control = ControlServer(self._selector)
         self._streams = [*self._service(plan, capacity // 2), self._control_stream(plan["timeout"])]
+        if plan["control"]:
+            self._streams.append(self._remote_stream(plan["control"], plan["timeout"]))
         self._flushed = 0
         self._began = 0
         self._cpu = 0.0
@@ -121,6 +124,24 @@ class Prober:
             check=BodyCheck(KEYS, lambda _: None),
             resolver=Fixed("127.0.0.1", self._control.port),
             tls=None,
+            capacity=SPARE_FILES // 4,
+        )
+
+    def _remote_stream(self, control: str, timeout: float) -> Stream:
+        """A new connection each time, by name: that needs all that the service's requests need of this machine."""
+        url = urlsplit(control)
+        host = url.hostname or ""
+        tls = (any_certificate(), host) if url.scheme == "https" else None
+        return AnyAnswer(
+            r.REMOTE,
+            url,
+            self._selector,
+            rate=REMOTE_RATE,
+            timeout=timeout,
+            pool=0,
+            check=lambda _: True,
+            resolver=resolver(host, url.port or (443 if tls else 80), timeout),
+            tls=tls,
             capacity=SPARE_FILES // 4,
         )
 

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from chaosctl.chaos import events as e
 from chaosctl.chaos import outage
 from chaosctl.chaos.experiment import TrafficPlan
-from chaosctl.chaos.requests import CONTROL, STREAMS, Totals
+from chaosctl.chaos.requests import CONTROL, REMOTE, STREAMS, Totals
 from chaosctl.chaos.traffic import ProberProcess
 from chaosctl.errors import PreconditionFailed
 from tests.contract.chaos.driver import FaultyServer, Heard, faulty_server
@@ -76,6 +76,33 @@ def test_every_scheduled_request_is_accounted_for(failed: tuple[Heard, list[tupl
 
 def test_the_control_channel_sees_none_of_it(failed: tuple[Heard, list[tuple[str, float, float]]]) -> None:
     assert {r.outcome for r in failed[0].requests(CONTROL)} == {"ok"}
+
+
+def test_a_place_beside_the_service_is_asked_too_and_any_answer_of_it_will_do() -> None:
+    heard = Heard()
+    with faulty_server() as server, faulty_server() as beside:
+        beside.become("5xx")
+        control = f"http://localhost:{beside.port}/livez"
+        prober = ProberProcess(replace(plan_for(server), control=control), heard.tell)
+        time.sleep(0.3)
+        beside.become("hung")
+        time.sleep(1.2)
+        prober.stop()
+    outcomes = [r.outcome for r in heard.requests(REMOTE)]
+    assert outcomes[0] == "ok" and outcomes[-1] == "timeout"
+    assert {r.outcome for s in STREAMS for r in heard.requests(s)} == {"ok"}
+    ended = heard.one(e.TrafficEnded)
+    assert isinstance(ended, e.TrafficEnded) and ended.totals[REMOTE][0] == len(outcomes)
+
+
+def test_the_place_beside_the_service_need_not_prove_who_it_is(certificate: tuple[str, str]) -> None:
+    heard = Heard()
+    with faulty_server() as server, faulty_server(*certificate) as beside:
+        control = f"https://localhost:{beside.port}/livez"
+        prober = ProberProcess(replace(plan_for(server), control=control), heard.tell)
+        time.sleep(0.3)
+        prober.stop()
+    assert {r.outcome for r in heard.requests(REMOTE)} == {"ok"}
 
 
 def test_the_reused_stream_does_reuse_its_connections() -> None:
