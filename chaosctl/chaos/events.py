@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from chaosctl.chaos.cluster import PodState, TargetState
 from chaosctl.chaos.experiment import Experiment
@@ -111,9 +111,14 @@ class TrafficStarted(ChaosEvent):
 
 @dataclass(frozen=True)
 class RequestsSeen(ChaosEvent):
-    """Requests that ended."""
+    """Requests that ended.
+
+    waiting  by stream, if the oldest one in flight is no young one: when that was to be sent, and when this was so, in
+             microseconds
+    """
 
     requests: tuple[Request, ...]
+    waiting: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

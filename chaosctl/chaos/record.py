@@ -13,6 +13,9 @@ from chaosctl.chaos.drill import Drill
 from chaosctl.chaos.experiment import Experiment
 from chaosctl.chaos.recovery import Recovery
 from chaosctl.chaos.requests import CONTROL, NEW, REMOTE, REUSED, STREAMS, Request
+from chaosctl.chaos.tally import Tally
+
+UNSURE = 0.4  # seconds beyond the downtime budget for which what is in flight may still be answered
 
 
 class Record:
@@ -44,8 +47,7 @@ class Record:
         self.not_verified = ""
         self.not_lifted = ""
         self._last_bad = dict.fromkeys(STREAMS, -math.inf)
-        self._known = dict.fromkeys(STREAMS, 0)  # all requests with smaller numbers have ended
-        self._early: dict[str, set[int]] = {stream: set() for stream in STREAMS}  # ended before one sent earlier
+        self._tally = {stream: Tally(1 / experiment.traffic.rate) for stream in STREAMS}
 
     def add(self, event: e.ChaosEvent) -> None:
         """Take one event. Events that change nothing here (a phase of the undo, the end) are fine."""
@@ -59,6 +61,13 @@ class Record:
         if event.phase == "inject":
             self.recovery.begin()
             self.drill.begin()
+            for tally in self._tally.values():
+                tally.inject(event.at)
+
+    def breach_told(self, event: e.BudgetBreached) -> None:
+        """Nothing more is injected, and what was done is put back if it can be."""
+        self.breached = event.why
+        self.recovery.cut_short = True
 
     def clock(self, event: e.ClockSeen) -> None:
         """Both clocks were looked at."""
@@ -73,16 +82,15 @@ class Record:
             self.requests[request.stream].append(request)
             if request.stream in STREAMS:
                 self._ended(request)
+        for stream, tally in self._tally.items():
+            tally.wait(event.waiting.get(stream))
 
     def _ended(self, request: Request) -> None:
-        stream, early = request.stream, self._early[request.stream]
+        stream = request.stream
         if not request.ok:
             self._last_bad[stream] = max(self._last_bad[stream], request.intended / 1e6)
             self.last_failure = f"{request.outcome}{f' {request.status}' if request.status else ''}"
-        early.add(request.number)
-        while self._known[stream] in early:
-            early.remove(self._known[stream])
-            self._known[stream] += 1
+        self._tally[stream].add(request)
 
     def broken(self, event: e.WatchBroken) -> None:
         """The watch broke."""
@@ -95,7 +103,7 @@ class Record:
             return 0.0
         period = 1 / self.experiment.traffic.rate
         begin = max(since, self.traffic_began, *(bad + period for bad in self._last_bad.values()))
-        known = min(self._known[stream] for stream in STREAMS) * period + self.traffic_began
+        known = min(tally.known for tally in self._tally.values()) * period + self.traffic_began
         return max(0.0, known - begin)
 
     def recent_lag(self, seconds: float) -> float:
@@ -120,16 +128,25 @@ class Record:
         return {s: [r for r in found if r.intended + r.latency >= begin] for s, found in self.requests.items()}
 
     def breach(self) -> str:
-        """The downtime budget, if it is exceeded already; else empty."""
-        budget = self.experiment.budgets.downtime_seconds
-        period = 1 / self.experiment.traffic.rate
-        for stream, requests in self.since_injection().items():
-            if stream not in STREAMS:
-                continue
-            down = sum(o.seconds for o in outage.outages(requests, period))
-            if down > budget:
-                return f"{down:.2f} s of downtime on {stream} connections already, the budget is {budget:g} s"
-        return ""
+        """Which budget is exceeded already, or cannot be kept any more; empty when none is."""
+        found = (_spent(stream, tally, self.experiment) for stream, tally in self._tally.items())
+        return next(filter(None, found), "")
+
+
+def _spent(stream: str, tally: Tally, experiment: Experiment) -> str:
+    budgets, timing = experiment.budgets, experiment.timing
+    down, allowed = tally.downtime(), budgets.downtime_seconds
+    if down > allowed:
+        return f"{down:.2f} s of downtime on {stream} connections already, the budget is {allowed:g} s"
+    if (silent := tally.provisional()) > allowed + UNSURE:
+        return f"no good answer on {stream} connections for {silent:.2f} s, {allowed:g} s of downtime are the budget"
+    coming = experiment.traffic.rate * (timing.give_up + timing.observe)  # if this were the last that fails
+    if tally.bad > (1 - budgets.success_percent / 100) * (tally.sent + coming):
+        return (
+            f"{tally.bad} requests on {stream} connections failed already: "
+            f"{budgets.success_percent:g} % of success are out of reach"
+        )
+    return ""
 
 
 def _set(name: str, read: Callable[[Any], Any]) -> Callable[[Record, Any], None]:
@@ -163,7 +180,7 @@ _HANDLERS: dict[type[e.ChaosEvent], Callable[[Record, Any], None]] = {
     e.Lifted: lambda record, event: record.recovery.lift(event.at),
     e.NotLifted: _set("not_lifted", lambda event: event.why),
     e.Drifted: _set("refused", lambda event: event),
-    e.BudgetBreached: _set("breached", lambda event: event.why),
+    e.BudgetBreached: Record.breach_told,
     e.Interrupted: _set("interrupted", lambda event: event.phase),
     e.Verified: _set("verified", lambda event: event),
     e.NotVerified: _set("not_verified", lambda event: event.why),

@@ -66,6 +66,7 @@ class Recovery:
         self.proved: dict[str, str] = {}  # UID to what shows that it was hit, for those that are no pods
         self.outstanding = ""  # what the fault itself still misses
         self.lifted_at: float | None = None
+        self.cut_short = False  # it was to be put back before it had done all that it does
         self._before: frozenset[str] | None = None
         self._served: frozenset[str] = frozenset()  # addresses that were targets before the fault
         self._became_ready: dict[str, float] = {}
@@ -99,8 +100,16 @@ class Recovery:
     def pending(self) -> list[Victim]:
         """Those that were hit by the API's word, but do not show it yet; what is undone will show nothing more."""
         undone = self._plan.held and self.lifted_at is not None
-        waiting = (v for v in self._victims if v.uid in self.killed and not self.happened(v))
+        waiting = (v for v in self._hit() if not self.happened(v))
         return [v for v in waiting if not (undone and v.sign is Sign.CHANGED)]
+
+    def _hit(self) -> list[Victim]:
+        """Those that were hit by the API's word; once a fault was put back early, only those that show it."""
+        hit = [v for v in self._victims if v.uid in self.killed]
+        if not self.cut_short or self.lifted_at is None:
+            return hit
+        ending = {uid for uid, pod in self.pods.items() if pod.deleting}
+        return [v for v in hit if self.happened(v) or v.uid in ending]
 
     def begin(self) -> None:
         """What exists now existed before the fault."""
@@ -156,8 +165,8 @@ class Recovery:
 
     def _needed(self, victims: Iterable[Victim] | None = None) -> Counter[str]:
         """How many replacements each controller owes."""
-        among = self._victims if victims is None else victims
-        return Counter(v.owner_uid for v in among if v.uid in self.killed and v.sign is Sign.GONE)
+        among = {v.uid for v in (self._victims if victims is None else victims)}
+        return Counter(v.owner_uid for v in self._hit() if v.uid in among and v.sign is Sign.GONE)
 
     def _new(self, pods: Iterable[PodState]) -> list[PodState]:
         before = self._before or frozenset()
@@ -172,7 +181,7 @@ class Recovery:
     def _returned(self, pods: Iterable[PodState]) -> bool:
         """Whether those that are to restart have done so, and are ready."""
         by_uid = {pod.uid: pod for pod in pods}
-        waiting = [v for v in self._victims if v.sign is Sign.RESTARTED and v.uid in self.killed]
+        waiting = [v for v in self._hit() if v.sign is Sign.RESTARTED]
         return all(restarted(v, by_uid.get(v.uid)) and by_uid[v.uid].ready for v in waiting)
 
     def _again_complete(self, pods: Iterable[PodState]) -> bool:

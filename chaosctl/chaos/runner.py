@@ -22,7 +22,7 @@ from chaosctl.chaos.cluster import Cluster, PodState, Targets
 from chaosctl.chaos.drill import PATIENCE
 from chaosctl.chaos.experiment import Experiment
 from chaosctl.chaos.faults import FAULTS
-from chaosctl.chaos.faults.fault import Look
+from chaosctl.chaos.faults.fault import Fault, Look
 from chaosctl.chaos.probes.alarms import AlarmPoll, Alarms
 from chaosctl.chaos.probes.targets import TargetPoll
 from chaosctl.chaos.probes.watch import WatchHealth
@@ -110,8 +110,7 @@ class Run:
 
     def __init__(self, experiment: Experiment, world: World) -> None:
         self._experiment, self._world = experiment, world
-        self._record = Record(experiment)
-        self._log = Log(self._record, world.emit)
+        self._log = Log(Record(experiment), world.emit)
         self._fault = FAULTS[experiment.plan.fault]
         self._phase = ""
         self._watches: list[WatchHealth] = []
@@ -136,7 +135,7 @@ class Run:
                 self._see_recovery_through()
         # The prober has drained, watch and polls have ended: now an independent look.
         self._verify()
-        if self._world.interrupt.is_set() and not self._record.interrupted:
+        if self._world.interrupt.is_set() and not self._log.ask(lambda record: record.interrupted):
             self._log.tell(e.Interrupted(time.monotonic(), self._phase))
         result = self._log.ask(conclude)
         self._log.tell(e.Ended(time.monotonic(), result.verdict.value, result.reasons))
@@ -197,12 +196,16 @@ class Run:
             self._raise_if_interrupted()
             if self._hit():
                 self._hold() if self._experiment.plan.held else self._observe("observe")
-        if not self._hit() or self._record.not_lifted:
+        if not self._hit() or self._log.ask(lambda record: record.not_lifted):
             return
-        if self._experiment.plan.held:
+        if self._experiment.plan.held or self._cut_short():
             self._observe("recover")
-        elif self._fault.aftermath:
+        if self._fault.aftermath and not self._experiment.plan.held:
             self._await_aftermath()
+
+    def _cut_short(self) -> bool:
+        """Whether a fault that can be put back was, since a budget is exceeded: it recovers from then on."""
+        return puts_back(self._fault) and self._log.ask(lambda record: bool(record.breached))
 
     def _hit(self) -> bool:
         return self._log.ask(lambda record: bool(record.recovery.killed))
@@ -241,11 +244,11 @@ class Run:
                 self._log.tell(e.NotInjected(time.monotonic(), "", self._fault.name, str(error)))
 
     def _stop_injecting(self) -> bool:
-        """Whether to begin nothing more: interrupted, or a budget is exceeded already.
+        """Whether to begin nothing more, and to put back what was done: interrupted, or a budget is exceeded already.
 
         Whoever expects an alarm wants the fault to last until it goes off, whatever users notice.
         """
-        if self._world.interrupt.is_set() or self._record.breached:
+        if self._world.interrupt.is_set() or self._log.ask(lambda record: record.breached):
             return True
         if self._experiment.alarms:
             return False
@@ -281,14 +284,21 @@ class Run:
         self._wait(unrestored, "the undo", time.monotonic() + self._experiment.timing.give_up)
 
     def _observe(self, phase: str) -> None:
-        """Until everything has recovered and was seen for long enough; or it is given up."""
+        """Until everything has recovered and was seen for long enough; or it is given up.
+
+        A budget that is exceeded ends it early while there is something to put back: a cordon, an image.
+        """
         self._enter(phase)
         timing = self._experiment.timing
         fault_at = self._log.ask(lambda record: record.recovery.zero) or time.monotonic()
         long_enough = fault_at + timing.observe
         shown_by = fault_at + max(timing.observe, self._fault.patience(self._experiment.plan))
 
+        ends_early = phase == "observe" and puts_back(self._fault)
+
         def missing(record: Record) -> str:
+            if ends_early and self._stop_injecting():
+                return ""
             seen_enough = time.monotonic() >= long_enough
             if time.monotonic() >= shown_by and not gate.effective(record):
                 return ""  # the verdict will be that nothing happened; there is nothing to wait for
@@ -371,6 +381,11 @@ class Run:
     def _raise_if_interrupted(self) -> None:
         if self._world.interrupt.is_set():
             raise Interruption
+
+
+def puts_back(fault: Fault) -> bool:
+    """Whether its undo does anything."""
+    return type(fault).undo is not Fault.undo
 
 
 def _may_inject(record: Record) -> bool:

@@ -79,8 +79,11 @@ class ProberProcess:
 
     def _take(self, message: dict[str, Any]) -> None:
         now = time.monotonic()
-        if records := message.get("requests"):
-            self._tell(e.RequestsSeen(now, tuple(Request(*record) for record in records)))
+        if "requests" in message:
+            records, waiting = message["requests"], message["waiting"]
+            if records or waiting:
+                made = tuple(Request(*record) for record in records)
+                self._tell(e.RequestsSeen(now, made, {stream: tuple(times) for stream, times in waiting.items()}))
         elif "hello" in message:
             self._tell(e.TrafficStarted(message["hello"]["start"] / 1e6))
             self._began = True

@@ -88,7 +88,7 @@ def judge(facts: Facts) -> tuple[Verdict, tuple[str, ...]]:
         (Verdict.NOT_RECOVERED, facts.unrecovered),
         (Verdict.ALARM_SILENT, facts.silent),
         (Verdict.SLO_BREACHED, facts.breaches),
-        (Verdict.INVALID, partly),
+        (Verdict.INVALID, (*partly, *_for_nothing(facts))),
     )
     wrong = [(verdict, reasons) for verdict, reasons in questions if reasons]
     if not wrong:
@@ -101,6 +101,13 @@ def judge(facts: Facts) -> tuple[Verdict, tuple[str, ...]]:
 
 def _text(text: str) -> tuple[str, ...]:
     return (text,) if text else ()
+
+
+def _for_nothing(facts: Facts) -> tuple[str, ...]:
+    """What was in flight seemed lost, and was answered after all."""
+    if not facts.stopped or facts.breaches or facts.unrecovered:
+        return ()
+    return ("the fault was cut short for a budget that was kept in the end: it was not the planned one",)
 
 
 def _partly(facts: Facts) -> str:

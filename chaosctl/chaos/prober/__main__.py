@@ -1,8 +1,9 @@
 """The prober's process: `python -m chaosctl.chaos.prober`.
 
 Its first line of stdin is a TrafficPlan as JSON; anything after it, and the end of stdin, means stop: a prober never
-outlives its parent. It writes JSON lines to stdout: {"hello": ...} when the schedule begins, {"requests": [...]} ten
-times a second, {"learnt": [...]} once when no keys were given, at last {"end": ...}; or only {"refused": ...}.
+outlives its parent. It writes JSON lines to stdout: {"hello": ...} when the schedule begins, {"requests": [...],
+"waiting": {...}} ten times a second, {"learnt": [...]} once when no keys were given, at last {"end": ...}; or only
+{"refused": ...}.
 
 Requests leave on a fixed schedule whatever the earlier ones do; latency counts from the intended send time; nothing is
 tried twice. A selector and bare sockets cost half of what an event loop with tasks costs (benchmarks/prober.py).
@@ -32,6 +33,7 @@ from chaosctl.chaos.prober.resolver import Fixed, resolver
 from chaosctl.chaos.prober.stream import Stream, now_us
 
 FLUSH = 100_000  # microseconds between two batches of results
+YOUNG = 250_000  # microseconds that a request may be in flight without being spoken of
 DRAIN_STEP = 0.005  # seconds between two looks for overdue requests at the end
 CONTROL_RATE = 5.0  # requests a second
 LEAD = 20_000  # microseconds from being ready to the first request
@@ -179,7 +181,9 @@ class Prober:
         records = [record for stream in self._streams for record in stream.records]
         for stream in self._streams:
             stream.records.clear()
-        self._output.write({"requests": records})
+        oldest = {stream.name: stream.oldest() for stream in self._streams}
+        waiting = {name: (at, now) for name, at in oldest.items() if at is not None and now - at > YOUNG}
+        self._output.write({"requests": records, "waiting": waiting})
 
     def _drain(self) -> None:
         """Every request ends by itself: answered, failed or timed out."""

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from chaosctl.chaos import events as e
 from chaosctl.chaos.cluster import DisruptionBudget
-from chaosctl.chaos.experiment import Aim, Mode
+from chaosctl.chaos.experiment import Aim, Budgets, Mode
 from chaosctl.chaos.result import Result
 from chaosctl.chaos.runner import run
 from chaosctl.chaos.undo import UndoLog
@@ -15,7 +16,7 @@ from chaosctl.chaos.verdict import Verdict
 from chaosctl.errors import Unreachable
 from chaosctl.events import Event
 from tests.unit.chaos import fakes
-from tests.unit.chaos.fakes import FakeCluster, cluster_of, experiment, traffic, world
+from tests.unit.chaos.fakes import QUICK, FakeCluster, cluster_of, experiment, traffic, whole_cluster, world
 
 
 def judged(cluster: FakeCluster, tmp_path: Path, aim: Aim | None = None, **of_world: object) -> Result:
@@ -200,3 +201,27 @@ def test_an_eviction_that_a_budget_blocks_stops_when_the_downtime_budget_is_spen
     assert result.verdict is Verdict.NOT_RECOVERED
     assert any("injection was stopped early" in note for note in result.notes)
     assert [kind for kind, _ in cluster.asked] == ["evict"]
+
+
+def test_what_lasts_is_put_back_as_soon_as_a_budget_is_breached_also_while_it_is_only_observed(tmp_path: Path) -> None:
+    """Users fail for as long as the node is cordoned: they are well again only because it does not stay so."""
+    cluster = whole_cluster(6, nodes=3)
+    cordoned = lambda: any(o["spec"].get("unschedulable") for o in cluster.objects.values())  # noqa: E731
+    planned = replace(
+        experiment(cluster, Aim(seed=1, fault="node-drain")),
+        budgets=Budgets(0.0, 0.2, 30.0),
+        timing=replace(QUICK, give_up=30.0),
+    )
+    made = world(cluster, tmp_path, start_traffic=traffic(outcome=lambda at: "status" if cordoned() else "ok"))
+    result = run(planned, made)
+    assert result.verdict is Verdict.SLO_BREACHED, result.reasons
+    assert not UndoLog(tmp_path / "undo").left()
+
+
+def test_a_breached_budget_does_not_end_the_observation_of_what_cannot_be_put_back(tmp_path: Path) -> None:
+    cluster = cluster_of()
+    planned = replace(experiment(cluster), timing=replace(QUICK, give_up=30.0))
+    result = run(planned, world(cluster, tmp_path, start_traffic=after_the_kill(cluster, "reset", 0.7)))
+    assert result.verdict is Verdict.SLO_BREACHED
+    assert result.streams[0].longest == pytest.approx(0.7, abs=0.011)
+    assert not any("stopped early" in note for note in result.notes)

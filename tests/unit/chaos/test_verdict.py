@@ -24,6 +24,7 @@ reasons = st.sampled_from([(), ("because",)])
         ({"gone": 1}, Verdict.INVALID),
         ({"gone": 1, "breaches": ("b",)}, Verdict.SLO_BREACHED),
         ({"gone": 1, "stopped": True, "breaches": ("b",)}, Verdict.SLO_BREACHED),
+        ({"stopped": True}, Verdict.INVALID),
         ({"invalid": ("i",), "gone": 0}, Verdict.INVALID),
         ({"unsteady": "n", "gone": 0, "invalid": ("i",)}, Verdict.NOT_STEADY),
         ({"interrupted": "c", "invalid": ("i",)}, Verdict.ABORTED),
