@@ -5,8 +5,8 @@
 The real runner deletes twenty pods one after the other through the real Kubernetes adapter; the API server takes 0.1 to
 0.3 s for each. With the first deletion a real server begins to fail under the real prober, until half a second of
 downtime, the budget, is spent: by errors, or by silence, of which no request has timed out by then. Or the run is
-interrupted at a seeded moment. Measured is from that moment to the last deletion that the API server is asked for. Passes
-when that is under a second every time.
+interrupted at a seeded moment. Measured is from that moment to the last deletion that the API server is asked for.
+Passes when that is under a second every time.
 """
 
 from __future__ import annotations

@@ -160,6 +160,20 @@ class NotSteady(ChaosEvent):
 
 
 @dataclass(frozen=True)
+class Attempted(ChaosEvent):
+    """The API is about to be asked for a change that is a part of the fault: from now on it may have happened."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Declined(ChaosEvent):
+    """It answered that this was not done."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class Injected(ChaosEvent):
     """The API acknowledged the end of this victim, at `at`."""
 

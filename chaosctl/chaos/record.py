@@ -39,6 +39,7 @@ class Record:
         self.interrupted = ""
         self.breached = ""
         self.not_injected: list[str] = []
+        self.attempted: list[str] = []  # changes that were asked for and not declined: they may have happened
         self.watch_broken = ""
         self.watch_gaps = 0
         self.targets_seen = False
@@ -68,6 +69,11 @@ class Record:
         """Nothing more is injected, and what was done is put back if it can be."""
         self.breached = event.why
         self.recovery.cut_short = True
+
+    def declined(self, event: e.Declined) -> None:
+        """What was attempted last did not happen."""
+        if event.what in self.attempted:
+            self.attempted.remove(event.what)
 
     def clock(self, event: e.ClockSeen) -> None:
         """Both clocks were looked at."""
@@ -173,6 +179,8 @@ _HANDLERS: dict[type[e.ChaosEvent], Callable[[Record, Any], None]] = {
     e.TrafficLost: _set("traffic_lost", lambda event: event.why),
     e.Steady: _set("steady", lambda _: True),
     e.NotSteady: _set("not_steady", lambda event: event.why),
+    e.Attempted: lambda record, event: record.attempted.append(event.what),
+    e.Declined: Record.declined,
     e.Injected: lambda record, event: record.recovery.kill(event.at, event.uid),
     e.NotInjected: lambda record, event: record.not_injected.append(f"{event.name}: {event.why}"),
     e.Proved: lambda record, event: record.recovery.prove(event.uid, event.evidence, event.at),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from chaosctl.chaos import outage
+from chaosctl.chaos import gate, outage
 from chaosctl.chaos import tester as testers
 from chaosctl.chaos.cluster import PodState
 from chaosctl.chaos.drill import Drilled
@@ -115,6 +115,7 @@ def _facts(record: Record, clocks: Clocks, streams: tuple[StreamFigures, ...]) -
         gone=gone,
         stopped=bool(record.breached),
         invalid=tuple(_invalid(record, clocks)),
+        not_undone=record.not_lifted,
         unrecovered=tuple(_unrecovered(record, clocks)) if gone else (),
         breaches=tuple(_breaches(record.experiment.budgets, clocks, streams)) if gone else (),
         silent=tuple(filter(None, [record.drill.unfinished()])) if gone else (),
@@ -124,9 +125,16 @@ def _facts(record: Record, clocks: Clocks, streams: tuple[StreamFigures, ...]) -
 def _interrupted(record: Record) -> str:
     if not record.interrupted:
         return ""
-    if not record.recovery.killed:
-        return f"interrupted in the phase {record.interrupted}; nothing had been killed"
-    return f"interrupted in the phase {record.interrupted}; {_state_after(record)}"
+    head = f"interrupted in the phase {record.interrupted}"
+    if record.recovery.killed:
+        return f"{head}; {_state_after(record)}"
+    if not record.attempted:
+        return f"{head}; nothing had been killed"
+    return f"{head}; what had been asked for may have happened ({_last(record.attempted)}), {_state_after(record)}"
+
+
+def _last(attempted: list[str]) -> str:
+    return attempted[-1] if len(attempted) == 1 else f"{len(attempted)} calls, the last was: {attempted[-1]}"
 
 
 def _state_after(record: Record) -> str:
@@ -134,11 +142,13 @@ def _state_after(record: Record) -> str:
     if record.verified is None:
         return f"the recovery could NOT be verified: {record.not_verified}"
     wrong = record.recovery.not_recovered(record.verified.pods)
-    if record.not_lifted:
-        wrong.append(f"the fault could not be undone: {record.not_lifted}")
-    if record.targets_seen and not record.recovery.targets_healthy:
+    if record.recovery.killed and record.targets_seen and not record.recovery.targets_healthy:
         wrong.append("the load balancer's targets are not all healthy")
-    return f"NOT recovered: {'; '.join(wrong)}" if wrong else "the recovery was verified"
+    elif not record.recovery.killed:
+        wrong += filter(None, [gate.unreturned(record, with_targets=record.targets_seen)])
+    if wrong:
+        return f"NOT recovered: {'; '.join(wrong)}"
+    return "pods and targets are well" if record.not_lifted else "the recovery was verified"
 
 
 def _kills(record: Record) -> tuple[Kill, ...]:
@@ -185,11 +195,23 @@ def _invalid(record: Record, clocks: Clocks) -> list[str]:
         wrong.append(f"whether the service was steady before anything was done cannot be told: {record.not_steady}")
     if record.recovery.killed and record.verified is None:
         wrong.append(f"the end state could not be read from the cluster: {record.not_verified or 'nobody looked'}")
+    if lost := _unacknowledged(record):
+        wrong.append(f"{', '.join(lost)} was hit, but the API's answer was lost: no clock has a beginning")
     if record.targets_seen and record.targets_unknown:
         wrong.append(f"the load balancer's targets could not be asked for: {record.targets_unknown}")
     if _missed_by_watch(record, clocks):
         wrong.append("replacements are ready, but the watch did not see them become so: their clock has no figure")
     return wrong
+
+
+def _unacknowledged(record: Record) -> list[str]:
+    """Victims that show that they were hit although nobody said so."""
+    if not record.attempted or record.verified is None:
+        return []
+    left = {pod.uid: pod for pod in record.verified.pods}
+    killed, asked = record.recovery.killed, {what.split()[-1] for what in record.attempted}
+    victims = [v for v in record.experiment.plan.victims if v.uid not in killed and (not killed or v.name in asked)]
+    return [v.name for v in victims if v.sign is not Sign.CHANGED and _evidence(v, left, record.recovery)]
 
 
 def _missed_by_watch(record: Record, clocks: Clocks) -> bool:
@@ -226,8 +248,6 @@ def _clock_trouble(record: Record) -> list[str]:
 def _unrecovered(record: Record, clocks: Clocks) -> list[str]:
     limit = f"within {record.experiment.timing.give_up:g} s"
     wrong = record.recovery.not_recovered(record.verified.pods) if record.verified else []
-    if record.not_lifted:
-        wrong.append(f"the fault could not be undone: {record.not_lifted}")
     if record.targets_seen and clocks.targets is None:
         states = ", ".join(f"{t.id} {t.state}" for t in record.recovery.targets) or "none registered"
         wrong.append(f"the load balancer's targets did not become healthy {limit}: {states}")

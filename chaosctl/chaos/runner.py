@@ -18,6 +18,7 @@ import chaosctl
 from chaosctl.chaos import events as e
 from chaosctl.chaos import gate
 from chaosctl.chaos import plan as plans
+from chaosctl.chaos.attempts import telling
 from chaosctl.chaos.cluster import Cluster, PodState, Targets
 from chaosctl.chaos.drill import PATIENCE
 from chaosctl.chaos.experiment import Experiment
@@ -36,6 +37,8 @@ from chaosctl.events import Emit, Step, Waiting, Warned
 from chaosctl.waiting import HEARTBEAT, heartbeat
 
 LOOK_EVERY = 0.5  # seconds between two looks at what the fault did, where no watch tells
+HEARD_WITHIN = 5.0  # seconds until a helper that acts is heard to
+SHOWS_WITHIN = 1.0  # seconds until the watch tells of a change whose answer was lost
 GLANCE = 0.1  # seconds between two looks at the record while waiting; nothing is measured with it
 
 T = TypeVar("T")
@@ -116,6 +119,7 @@ class Run:
         self._watches: list[WatchHealth] = []
         self._fault_looked = 0.0
         self._breach_looked = 0.0
+        self._lost_at: float | None = None
 
     def run(self) -> Result:
         """All phases."""
@@ -155,13 +159,18 @@ class Run:
         missing = self._wait(unsteady, "a steady state", time.monotonic() + timing.steady_within)
         if self._log.ask(lambda record: record.traffic_lost):
             return
+        if self._in_time():
+            if missing:
+                self._log.tell(e.NotSteady(time.monotonic(), f"after {timing.steady_within:g} s: {missing}"))
+            elif self._plan_holds():
+                self._log.tell(e.Steady(time.monotonic(), self._log.ask(_ready_pods)))
+
+    def _in_time(self) -> bool:
+        """Whether the prober keeps to its schedule; else the run is refused."""
         late = self._log.ask(gate.late)
         if late:
             self._log.tell(e.Drifted(time.monotonic(), "CHAOS-RATE-TOO-HIGH", late))
-        elif missing:
-            self._log.tell(e.NotSteady(time.monotonic(), f"after {timing.steady_within:g} s: {missing}"))
-        elif self._plan_holds():
-            self._log.tell(e.Steady(time.monotonic(), self._log.ask(_ready_pods)))
+        return not late
 
     def _start_probes(self, probes: ExitStack) -> None:
         world, place = self._world, self._experiment.plan.place
@@ -192,16 +201,47 @@ class Run:
     def _inject_and_observe(self) -> None:
         self._enter("inject")
         with self._undone_afterwards():
-            self._inject()
+            if self._still_steady():
+                self._inject()
             self._raise_if_interrupted()
             if self._hit():
                 self._hold() if self._experiment.plan.held else self._observe("observe")
-        if not self._hit() or self._log.ask(lambda record: record.not_lifted):
+        if not self._hit():
+            self._see_recovery_through()
+            return
+        if self._log.ask(lambda record: record.not_lifted):
             return
         if self._experiment.plan.held or self._cut_short():
             self._observe("recover")
         if self._fault.aftermath and not self._experiment.plan.held:
             self._await_aftermath()
+
+    def _still_steady(self) -> bool:
+        """A last look: since the gate opened the plan was compared, and the undo written down."""
+        missing = self._log.ask(partial(gate.unsteady, with_targets=self._world.targets is not None))
+        if not self._in_time():
+            return False
+        if missing:
+            self._lost(missing)
+        return not missing
+
+    def _lost(self, missing: str) -> None:
+        self._log.tell(e.NotSteady(time.monotonic(), f"no longer when the fault was to begin: {missing}"))
+
+    def _lost_meanwhile(self) -> bool:
+        """Whether the steady state was lost while a fault is asked for that does not act yet, as helpers start.
+
+        One that acts already may be heard of a moment later: what it broke is not to be taken for something else.
+        """
+        if self._hit():
+            return False
+        now = time.monotonic()
+        missing = self._log.ask(partial(gate.broken, with_targets=self._world.targets is not None))
+        self._lost_at = (self._lost_at or now) if missing else None
+        if self._lost_at is None or now - self._lost_at < HEARD_WITHIN:
+            return False
+        self._lost(missing)
+        return True
 
     def _cut_short(self) -> bool:
         """Whether a fault that can be put back was, since a budget is exceeded: it recovers from then on."""
@@ -231,7 +271,8 @@ class Run:
     def _inject(self) -> None:
         said = time.monotonic()
         try:
-            for told in self._fault.inject(self._experiment.plan, self._world.cluster, self._stop_injecting):
+            cluster = telling(self._world.cluster, self._log.tell)
+            for told in self._fault.inject(self._experiment.plan, cluster, self._stop_injecting):
                 if not isinstance(told, Waiting):
                     self._log.tell(told)
                 elif time.monotonic() - said >= HEARTBEAT:
@@ -248,14 +289,16 @@ class Run:
 
         Whoever expects an alarm wants the fault to last until it goes off, whatever users notice.
         """
-        if self._world.interrupt.is_set() or self._log.ask(lambda record: record.breached):
+        if self._world.interrupt.is_set() or self._log.ask(lambda record: record.breached or record.not_steady):
             return True
-        if self._experiment.alarms:
-            return False
         now = time.monotonic()
         if now - self._breach_looked < 2 * GLANCE:
             return False
         self._breach_looked = now
+        if self._lost_meanwhile():
+            return True
+        if self._experiment.alarms:
+            return False
         breach = self._log.ask(Record.breach)
         if breach:
             self._log.tell(e.BudgetBreached(now, breach))
@@ -318,12 +361,21 @@ class Run:
         return PATIENCE if self._experiment.alarms else 0.0
 
     def _see_recovery_through(self) -> None:
-        """After an interruption, or without traffic: wait, within bounds, until what was killed is replaced."""
-        if not self._log.ask(lambda record: record.recovery.killed):
-            return
-        settled = partial(gate.unsettled, with_targets=self._world.targets is not None)
-        deadline = time.monotonic() + self._experiment.timing.abort
-        self._wait(settled, "the recovery from what was done so far", deadline, regardless=True)
+        """After an interruption, or without traffic: wait, within bounds, until what was killed is replaced.
+
+        Also when nothing was acknowledged, but something attempted: that may have happened.
+        """
+        with_targets, begun = self._world.targets is not None, time.monotonic()
+
+        def missing(record: Record) -> str:
+            if record.recovery.killed:
+                return gate.unsettled(record, with_targets=with_targets)
+            shows = time.monotonic() - begun >= min(SHOWS_WITHIN, self._experiment.timing.abort)
+            return gate.unreturned(record, with_targets=with_targets) or ("" if shows else "it may yet show")
+
+        if self._log.ask(lambda record: record.recovery.killed or record.attempted):
+            deadline = begun + self._experiment.timing.abort
+            self._wait(missing, "the recovery from what was done so far", deadline, regardless=True)
 
     def _verify(self) -> None:
         """Look at all pods once more, independent of the watch."""
