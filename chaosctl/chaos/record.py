@@ -15,7 +15,29 @@ from chaosctl.chaos.recovery import Recovery
 from chaosctl.chaos.requests import CONTROL, NEW, REMOTE, REUSED, STREAMS, Request
 from chaosctl.chaos.tally import Tally
 
+CATCHING_UP = 1.0  # seconds after a gap in which what had happened in it is still told
 UNSURE = 0.4  # seconds beyond the downtime budget for which what is in flight may still be answered
+
+
+class Gaps:
+    """When something could not be observed: what happened then was seen at the end of it, or not at all."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[float, float]] = []  # the last one has no end while it lasts
+
+    def begin(self, at: float) -> None:
+        """It cannot be observed any more; nothing new while it could not be before."""
+        if not self.spans or self.spans[-1][1] != math.inf:
+            self.spans.append((at, math.inf))
+
+    def end(self, at: float) -> None:
+        """It can be again."""
+        if self.spans and self.spans[-1][1] == math.inf:
+            self.spans[-1] = (self.spans[-1][0], at)
+
+    def before(self, at: float) -> float | None:
+        """When the gap began in which, or right after which, this was seen; None when it was seen in time."""
+        return next((begin for begin, end in self.spans if begin <= at <= end + CATCHING_UP), None)
 
 
 class Record:
@@ -40,8 +62,7 @@ class Record:
         self.breached = ""
         self.not_injected: list[str] = []
         self.attempted: list[str] = []  # changes that were asked for and not declined: they may have happened
-        self.watch_broken = ""
-        self.watch_gaps = 0
+        self.watch_gaps, self.target_gaps = Gaps(), Gaps()
         self.targets_seen = False
         self.targets_unknown = ""
         self.verified: e.Verified | None = None
@@ -97,11 +118,6 @@ class Record:
             self._last_bad[stream] = max(self._last_bad[stream], request.intended / 1e6)
             self.last_failure = f"{request.outcome}{f' {request.status}' if request.status else ''}"
         self._tally[stream].add(request)
-
-    def broken(self, event: e.WatchBroken) -> None:
-        """The watch broke."""
-        self.watch_broken = event.why
-        self.watch_gaps += 1
 
     def clean_for(self, since: float) -> float:
         """How many seconds of requests, from `since` on and none missing, are known to be good in both streams."""
@@ -161,18 +177,24 @@ def _set(name: str, read: Callable[[Any], Any]) -> Callable[[Record, Any], None]
 
 def _targets(record: Record, event: e.TargetsSeen) -> None:
     record.targets_seen, record.targets_unknown = True, ""
+    record.target_gaps.end(event.at)
     record.recovery.seen_targets(event.at, event.targets)
+
+
+def _targets_unknown(record: Record, event: e.TargetsUnknown) -> None:
+    record.targets_unknown = event.why
+    record.target_gaps.begin(event.at)
 
 
 _HANDLERS: dict[type[e.ChaosEvent], Callable[[Record, Any], None]] = {
     e.PhaseStarted: Record.phase,
     e.ClockSeen: Record.clock,
     e.PodSeen: lambda record, event: record.recovery.pod(event.at, event.change, event.pod),
-    e.WatchBroken: Record.broken,
-    e.WatchRestored: _set("watch_broken", lambda _: ""),
+    e.WatchBroken: lambda record, event: record.watch_gaps.begin(event.at),
+    e.WatchRestored: lambda record, event: record.watch_gaps.end(event.at),
     e.TargetsSeen: _targets,
     e.AlarmSeen: lambda record, event: record.drill.seen(event.at, event.name, event.state),
-    e.TargetsUnknown: _set("targets_unknown", lambda event: event.why),
+    e.TargetsUnknown: _targets_unknown,
     e.TrafficStarted: _set("traffic_began", lambda event: event.at),
     e.RequestsSeen: Record.seen,
     e.TrafficEnded: _set("traffic_ended", lambda event: event),

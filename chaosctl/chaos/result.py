@@ -13,7 +13,7 @@ from chaosctl.chaos.drill import Drilled
 from chaosctl.chaos.experiment import Budgets, Experiment, Sign, Victim
 from chaosctl.chaos.outage import Span, StreamFigures
 from chaosctl.chaos.record import Record
-from chaosctl.chaos.recovery import Clocks, Recovery, restarted
+from chaosctl.chaos.recovery import Clocks, Recovery
 from chaosctl.chaos.requests import STREAMS, Totals
 from chaosctl.chaos.tester import Tester
 from chaosctl.chaos.verdict import Facts, Verdict, judge
@@ -180,10 +180,11 @@ def _evidence(victim: Victim, left: Mapping[str, PodState], recovery: Recovery) 
     """What a fresh list of pods, or the fault itself, shows of a victim; empty when nothing happened to it."""
     match victim.sign:
         case Sign.GONE:
-            return "" if victim.uid in left else "gone"
+            pod = left.get(victim.uid)
+            return "gone" if pod is None else "ending" if pod.deleting else ""
         case Sign.RESTARTED:
             pod = left.get(victim.uid)
-            return f"restarts {victim.before} -> {pod.restarts}" if pod and restarted(victim, pod) else ""
+            return f"restarts {victim.before} -> {pod.restarts}" if pod and recovery.restarted(victim, pod) else ""
         case _:
             return recovery.proved.get(victim.uid, "")
 
@@ -199,6 +200,7 @@ def _invalid(record: Record, clocks: Clocks) -> list[str]:
         wrong.append(f"{', '.join(lost)} was hit, but the API's answer was lost: no clock has a beginning")
     if record.targets_seen and record.targets_unknown:
         wrong.append(f"the load balancer's targets could not be asked for: {record.targets_unknown}")
+    wrong += _seen_late(record, clocks)
     if _missed_by_watch(record, clocks):
         wrong.append("replacements are ready, but the watch did not see them become so: their clock has no figure")
     return wrong
@@ -212,6 +214,23 @@ def _unacknowledged(record: Record) -> list[str]:
     killed, asked = record.recovery.killed, {what.split()[-1] for what in record.attempted}
     victims = [v for v in record.experiment.plan.victims if v.uid not in killed and (not killed or v.name in asked)]
     return [v.name for v in victims if v.sign is not Sign.CHANGED and _evidence(v, left, record.recovery)]
+
+
+def _seen_late(record: Record, clocks: Clocks) -> list[str]:
+    """Clocks that exceed their budget by what a gap in the observation may have added."""
+    zero, budgets = record.recovery.zero, record.experiment.budgets
+    watched = (
+        ("replacements", clocks.replacements, record.watch_gaps, "the watch was broken"),
+        ("targets", clocks.targets, record.target_gaps, "targets could not be asked for"),
+    )
+    wrong = []
+    for name, seconds, gaps, why in watched:
+        if zero is None or seconds is None or seconds <= (allowed := budgets.of_clock(name)):
+            continue
+        begin = gaps.before(zero + seconds)
+        if begin is not None and begin - zero <= allowed:
+            wrong.append(f"{name}: {why} from {max(0.0, begin - zero):.1f} s on, so {seconds:.1f} s may be too many")
+    return wrong
 
 
 def _missed_by_watch(record: Record, clocks: Clocks) -> bool:
@@ -279,10 +298,10 @@ def _notes(record: Record) -> tuple[str, ...]:
     notes = [f"not hit: {text}" for text in record.not_injected]
     if record.breached:
         notes.append(f"injection was stopped early: {record.breached}")
-    if record.watch_gaps:
-        notes.append(
-            f"the watch broke {record.watch_gaps} times; times of pods may be late by as long as it was broken"
-        )
+    if times := len(record.watch_gaps.spans):
+        notes.append(f"the watch broke {times} times; times of pods may be late by as long as it was broken")
+    if times := len(record.target_gaps.spans):
+        notes.append(f"targets could not be asked for {times} times; their times may be late by as long as that")
     if not record.targets_seen:
         notes.append("no load balancer was asked about its targets")
     if unwatched := testers.unwatched(record):
