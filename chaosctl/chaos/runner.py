@@ -25,6 +25,7 @@ from chaosctl.chaos.experiment import Experiment
 from chaosctl.chaos.faults import FAULTS
 from chaosctl.chaos.faults.fault import Fault, Look
 from chaosctl.chaos.probes.alarms import AlarmPoll, Alarms
+from chaosctl.chaos.probes.poll import Poll
 from chaosctl.chaos.probes.targets import TargetPoll
 from chaosctl.chaos.probes.watch import WatchHealth
 from chaosctl.chaos.record import Record
@@ -117,6 +118,7 @@ class Run:
         self._fault = FAULTS[experiment.plan.fault]
         self._phase = ""
         self._watches: list[WatchHealth] = []
+        self._polls: list[Poll] = []
         self._fault_looked = 0.0
         self._breach_looked = 0.0
         self._lost_at: float | None = None
@@ -182,9 +184,10 @@ class Run:
             )
             self._watches.append(WatchHealth(watch, self._log.tell))
         if world.targets is not None:
-            probes.enter_context(TargetPoll(world.targets, self._experiment.timing.poll, self._log.tell))
+            poll = TargetPoll(world.targets, self._experiment.timing.poll, self._log.tell)
+            self._polls.append(probes.enter_context(poll))
         if world.alarms is not None:
-            probes.enter_context(AlarmPoll(world.alarms, self._experiment.alarms, self._log.tell))
+            self._polls.append(probes.enter_context(AlarmPoll(world.alarms, self._experiment.alarms, self._log.tell)))
         probes.callback(world.start_traffic(self._experiment.traffic, self._log.tell).stop)
 
     def _plan_holds(self) -> bool:
@@ -400,6 +403,8 @@ class Run:
                 self._raise_if_interrupted()
             for watch in self._watches:
                 watch.look()
+            for poll in self._polls:
+                poll.raise_bug()
             self._look_at_fault()
             lost, text = self._log.ask(lambda record: (record.traffic_lost, missing(record)))
             now = time.monotonic()

@@ -378,6 +378,8 @@ class Chaos:
                 return told.result
 
             outcomes = campaign.run(steps, planned, act)
+            for number, (step, why) in campaign.not_run(steps, outcomes).items():
+                written.extend(files.of_step(f"{number + 1:02}-{step.aim.fault}").write_not_run(step.title, why))
             report = view.all_concluded(outcomes, steps, directory, advice)
             return chaos_report.with_files(report, written, keep=True)
 

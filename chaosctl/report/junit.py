@@ -60,6 +60,20 @@ def junit(result: Result, line: Timeline) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
+def not_run(step: str, why: str, moment: datetime) -> str:
+    """The file's text for a step of a scenario that has no run: it was refused, failed before it began, or its turn
+    never came.
+    """
+    numbers = {"tests": "1", "failures": "0", "errors": "1", "skipped": "0", "time": "0.000"}
+    root = ET.Element("testsuites", {"name": "chaosctl", **numbers})
+    began = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    attributes = {"name": f"chaosctl {step}", "timestamp": began, "hostname": "chaosctl", **numbers}
+    suite = ET.SubElement(root, "testsuite", attributes)
+    _append(suite, Case("verdict", VERDICT, ERROR, why))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
 def _properties(suite: ET.Element, result: Result, line: Timeline) -> None:
     known = {
         "verdict": result.verdict.value,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -17,7 +18,7 @@ from chaosctl.chaos.recovery import Clocks
 from chaosctl.chaos.verdict import Verdict
 from chaosctl.errors import UsageProblem
 from chaosctl.report import runs
-from chaosctl.report.junit import junit
+from chaosctl.report.junit import junit, not_run
 from chaosctl.report.prometheus import prometheus
 from chaosctl.report.runs import Told
 from tests.unit.chaos.story import FAULT, killed
@@ -66,6 +67,14 @@ def test_an_invalid_run_is_an_error_and_judges_no_budget(told: Tell) -> None:
         "the measurement can be trusted",
     ]
     assert int(found.get("skipped", "0")) == 4
+
+
+def test_a_step_without_a_run_is_an_error_of_its_own() -> None:
+    text = not_run("pod-kill", "REFUSED: too many", datetime(2026, 11, 23, 12, tzinfo=UTC))
+    found = ET.fromstring(text.split("\n", 1)[1]).find("testsuite")
+    assert found is not None and (found.get("errors"), found.get("timestamp")) == ("1", "2026-11-23T12:00:00")
+    (error,) = found.findall("testcase/error")
+    assert error.get("message") == "REFUSED: too many"
 
 
 def numbers(seconds: st.SearchStrategy[float]) -> st.SearchStrategy[float | None]:
