@@ -14,7 +14,7 @@ from chaosctl.chaos.experiment import Budgets, Experiment, Sign, Victim
 from chaosctl.chaos.outage import Span, StreamFigures
 from chaosctl.chaos.record import Record
 from chaosctl.chaos.recovery import Clocks, Recovery
-from chaosctl.chaos.requests import STREAMS, Totals
+from chaosctl.chaos.requests import STREAMS, Request, Totals
 from chaosctl.chaos.tester import Tester
 from chaosctl.chaos.verdict import Facts, Verdict, judge
 
@@ -44,7 +44,8 @@ class Kill:
 class Result:
     """The verdict and everything that it rests on.
 
-    spans  of a fault that is held until it is undone: how long answers took before, during and after it
+    streams  what users noticed, from the injection until they had been well for as long as is observed
+    spans    of a fault that is held until it is undone: how long answers took before, during and after it
     """
 
     verdict: Verdict
@@ -75,7 +76,8 @@ def conclude(record: Record) -> Result:
     since = record.since_injection()
     touched = {s: since[s] if record.recovery.killed else [] for s in STREAMS}
     clocks = record.recovery.clocks(touched, experiment.timing.clean, _until(record))
-    streams = tuple(outage.figures(s, touched[s], experiment.traffic.rate) for s in STREAMS if touched[s])
+    counted = _while_it_mattered(record, touched)
+    streams = tuple(outage.figures(s, counted[s], experiment.traffic.rate) for s in STREAMS if counted[s])
     verdict, reasons = judge(_facts(record, clocks, streams))
     return Result(
         verdict=verdict,
@@ -89,6 +91,16 @@ def conclude(record: Record) -> Result:
         alarms=record.drill.outcome(record.recovery.fault_at, record.recovery.zero),
         spans=_spans(record),
     )
+
+
+def _while_it_mattered(record: Record, touched: dict[str, list[Request]]) -> dict[str, list[Request]]:
+    """Until users had been well for as long as is observed: a node or an alarm that takes minutes dilutes nothing."""
+    zero = record.recovery.zero
+    if zero is None:
+        return touched
+    calm = [at for requests in touched.values() if (at := outage.clean_from(requests)) is not None]
+    end = max([zero, *calm]) + record.experiment.timing.observe
+    return {s: [r for r in requests if r.intended / 1e6 < end] for s, requests in touched.items()}
 
 
 def _spans(record: Record) -> tuple[Span, ...]:

@@ -11,7 +11,7 @@ from chaosctl.chaos.experiment import Budgets
 from chaosctl.chaos.record import Gaps, Record
 from chaosctl.chaos.result import Result, conclude
 from chaosctl.chaos.verdict import Verdict
-from tests.unit.chaos.story import FAULT, Story, killed
+from tests.unit.chaos.story import END, FAULT, RATE, Story, killed
 
 
 def judged(story: Story, *, also: tuple[e.ChaosEvent, ...] = (), seconds: float = 120.0) -> Result:
@@ -74,3 +74,24 @@ def test_a_gap_that_lasts_is_one() -> None:
     gaps.end(3.0)
     gaps.end(9.0)
     assert gaps.spans == [(1.0, 3.0)] and gaps.before(5.0) is None
+
+
+@pytest.mark.parametrize("observe", [5.0, 10.0])
+def test_success_is_not_diluted_by_waiting_for_something_else(observe: float) -> None:
+    """Users were well again two seconds after the fault; that the run lasted 40 does not make it any better."""
+    story = killed()
+    story.experiment = replace(story.experiment, timing=replace(story.experiment.timing, observe=observe))
+    record = Record(story.experiment)
+    for event in story.told({(1.0, 2.0): ("both", "status", 503)}):
+        record.add(event)
+    figures = conclude(record).streams[0]
+    assert figures.totals.scheduled == pytest.approx((0.1 + 2.0 + observe) * RATE, abs=2)
+    assert figures.success_percent == pytest.approx(100 * (1 - 1 / (2.1 + observe)), abs=0.2)
+
+
+def test_users_who_are_never_well_again_count_to_the_end() -> None:
+    story = killed()
+    record = Record(story.experiment)
+    for event in story.told({(1.0, 99.0): ("both", "status", 503)}):
+        record.add(event)
+    assert conclude(record).streams[0].totals.scheduled == pytest.approx((0.1 + END - FAULT) * RATE, abs=2)
