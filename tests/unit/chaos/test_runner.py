@@ -321,7 +321,10 @@ def test_an_undo_that_failed_is_not_recovered_although_nothing_shows(
 def test_what_lasts_is_put_back_as_soon_as_a_budget_is_breached_also_while_it_is_only_observed(tmp_path: Path) -> None:
     """Users fail for as long as the node is cordoned: they are well again only because it does not stay so."""
     cluster = whole_cluster(6, nodes=3)
-    cordoned = lambda: any(o["spec"].get("unschedulable") for o in cluster.objects.values())  # noqa: E731
+
+    def cordoned() -> bool:
+        return any(o["spec"].get("unschedulable") for o in cluster.objects.values())
+
     planned = replace(
         experiment(cluster, Aim(seed=1, fault="node-drain")),
         budgets=Budgets(0.0, 0.2, 30.0),
