@@ -209,6 +209,7 @@ class Run:
             self._raise_if_interrupted()
             if self._hit():
                 self._hold() if self._experiment.plan.held else self._observe("observe")
+            self._raise_if_interrupted()
         if not self._hit():
             self._see_recovery_through()
             return
