@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 import urllib.error
@@ -14,7 +15,8 @@ from chaosctl.chaos.requests import NEW, Request
 class ClosedLoop:
     """Asks every `interval` seconds after the last answer, on a thread; the time of a probe is when it was sent."""
 
-    def __init__(self, url: str, interval: float, timeout: float) -> None:
+    def __init__(self, url: str, interval: float, timeout: float, ca_file: str = "") -> None:
+        self._tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
         self._url, self._interval, self._timeout = url, interval, timeout
         self._found: list[Request] = []
         self._stopped = threading.Event()
@@ -31,7 +33,7 @@ class ClosedLoop:
 
     def _ask(self) -> bool:
         try:
-            with urllib.request.urlopen(self._url, timeout=self._timeout) as answer:
+            with urllib.request.urlopen(self._url, timeout=self._timeout, context=self._tls) as answer:
                 return "users" in json.loads(answer.read())
         except (OSError, ValueError, urllib.error.URLError):
             return False

@@ -32,10 +32,13 @@ def program() -> Path:
 class Vegeta:
     """An attack that is under way, at `rate` a second on new connections."""
 
-    def __init__(self, url: str, rate: float, timeout: float, seconds: float, directory: Path) -> None:
+    def __init__(
+        self, url: str, rate: float, timeout: float, seconds: float, directory: Path, ca_file: str = ""
+    ) -> None:
         self._results, self._begun = directory / "vegeta.bin", False
         words = ["attack", f"-rate={rate:g}", f"-duration={seconds:g}s", f"-timeout={timeout:g}s", "-keepalive=false",
                  "-max-connections=0", f"-output={self._results}"]  # fmt: skip
+        words += [f"-root-certs={ca_file}"] if ca_file else []
         self._process = subprocess.Popen([program(), *words], stdin=subprocess.PIPE, text=True)
         assert self._process.stdin is not None
         self._process.stdin.write(f"GET {url}\n")

@@ -202,6 +202,7 @@ class ChaosSettings(Section):
     steady_seconds: float = Field(5, gt=0)  # clean traffic before anything is broken
     steady_within_seconds: float = Field(60, gt=0)  # how long to wait for that
     observe_seconds: float = Field(30, ge=0)  # shortest observation after the fault
+    control_url: str = Field("", pattern=r"^(https?://[^/\s]+.*)?$")  # beside the service; default: the Kubernetes API
     helper_namespace: Label = "kube-system"  # where helpers run: it has to admit privileged pods
     helper_image: str | None = None  # with a Python 3.9 or newer; default: the target's
 

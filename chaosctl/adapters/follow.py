@@ -27,7 +27,8 @@ class Follow:
             pods.objects()
 
     `on_event` is called on the watching thread, in order; what existed at the beginning comes as ADDED, and what
-    changed during a break of the connection as the events that explain the difference.
+    changed during a break of the connection as the events that explain the difference. What it raises is raised again
+    by the next use, and when the context ends.
     """
 
     def __init__(
@@ -48,16 +49,19 @@ class Follow:
         self._response: Response | None = None
         self._broken: ChaosctlError | None = None
         self._broken_since = 0.0
+        self._bug: Exception | None = None  # what ended the thread, though nothing should
         self._thread = threading.Thread(target=self._run, name=f"follow {resource.plural}", daemon=True)
 
     def objects(self) -> list[Object]:
         """The objects as last heard of, in no particular order."""
+        self._raise_bug()
         with self._lock:
             return list(self._objects.values())
 
     @property
     def broken(self) -> ChaosctlError | None:
         """Why the objects may be out of date at the moment; None while the watch is connected."""
+        self._raise_bug()
         return self._broken
 
     @property
@@ -78,8 +82,22 @@ class Follow:
             with contextlib.suppress(Exception):  # it may be closing by itself at this moment
                 response.shutdown()
         self._thread.join(timeout=5)
+        if error is None:
+            self._raise_bug()
+
+    def _raise_bug(self) -> None:
+        """A thread that died sees nothing more, and would look as if nothing happened any more."""
+        if self._bug is not None:
+            raise self._bug
 
     def _run(self) -> None:
+        try:
+            self._follow()
+        except Exception as error:  # noqa: BLE001 - whoever asks is told
+            if not self._stopped.is_set():  # the connection is cut under it then
+                self._bug = error
+
+    def _follow(self) -> None:
         while not self._stopped.is_set():
             try:
                 self._watch()

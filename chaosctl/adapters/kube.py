@@ -120,6 +120,11 @@ class Kube:
     _client: Any = field(default=None, repr=False)
     _kinds: dict[str, Mapping[str, Resource]] = field(default_factory=dict, repr=False)
 
+    @property
+    def server(self) -> str:
+        """The URL of the API server, as the kubeconfig names it."""
+        return str(self._connected().configuration.host).rstrip("/")
+
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """The object, or None when there is none (nor such a kind)."""
         try:

@@ -10,7 +10,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """State of one container. `waiting` and `terminated` are reasons (CrashLoopBackOff, OOMKilled) or empty."""
+    """State of one container. `waiting` and `terminated` are reasons (CrashLoopBackOff, OOMKilled) or empty.
+
+    exit_code  of its process that ended last; None when none has
+    """
 
     name: str
     ready: bool
@@ -18,6 +21,7 @@ class Container:
     waiting: str = ""
     message: str = ""
     terminated: str = ""
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ class Pod:
 def _container(status: Mapping[str, Any]) -> Container:
     state = status.get("state", {})
     waiting, terminated = state.get("waiting", {}), state.get("terminated", {})
+    ended = terminated or status.get("lastState", {}).get("terminated", {})
     return Container(
         name=status["name"],
         ready=status.get("ready", False),
@@ -105,4 +110,5 @@ def _container(status: Mapping[str, Any]) -> Container:
         waiting=waiting.get("reason", ""),
         message=waiting.get("message") or terminated.get("message") or "",
         terminated=terminated.get("reason", ""),
+        exit_code=ended.get("exitCode"),
     )

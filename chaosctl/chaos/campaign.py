@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from chaosctl.chaos.experiment import Aim, FaultPlan
 from chaosctl.chaos.result import Result
 from chaosctl.chaos.scenario import Step
 from chaosctl.chaos.verdict import Verdict
-from chaosctl.errors import Refused
+from chaosctl.errors import ChaosctlError, Refused
 
 # From what says nothing about the service to what says the worst: a scenario is as good as its worst step.
 WORSE = (
@@ -28,22 +28,29 @@ ENDS = {Verdict.ABORTED, Verdict.NOT_RECOVERED, Verdict.NOT_STEADY}  # no furthe
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one step ended. `result` is None when no plan could be made; `refusal` says why then."""
+    """How one step ended. `result` is None when it could not be planned or begun; `refusal` says why then."""
 
     step: Step
     result: Result | None
-    refusal: Refused | None = None
+    refusal: ChaosctlError | None = None
 
     @property
     def verdict(self) -> Verdict:
-        """That of the result."""
-        return self.result.verdict if self.result else Verdict.REFUSED
+        """That of the result. What failed before anything was done says nothing, unless a guard rail forbade it."""
+        if self.result:
+            return self.result.verdict
+        return Verdict.REFUSED if isinstance(self.refusal, Refused) else Verdict.INVALID
 
 
 def run(
-    steps: Iterable[Step], planned: Callable[[int, Step, frozenset[str]], FaultPlan], act: Callable[..., Result]
+    steps: Iterable[Step],
+    planned: Callable[[int, Step, frozenset[str]], FaultPlan],
+    act: Callable[[int, Step, FaultPlan], Result],
 ) -> list[Outcome]:
     """Carry the steps out in order, until one ends the scenario.
+
+    An error (the API does not answer) ends it too, but takes nothing away of what earlier steps came to; of the first
+    step it is raised.
 
     planned  makes the plan of a step when it is its turn; it is told the UIDs that earlier steps made disappear
     act      takes number, step and plan
@@ -53,15 +60,27 @@ def run(
     for number, step in enumerate(steps):
         try:
             plan = planned(number, step, frozenset(replaced))
+            result = act(number, replace(step, aim=aim_of(plan, step.aim)), plan)
         except Refused as refusal:
             outcomes.append(Outcome(step, None, refusal))
             continue
-        result = act(number, replace(step, aim=aim_of(plan, step.aim)), plan)
+        except ChaosctlError as error:
+            if not outcomes:
+                raise
+            outcomes.append(Outcome(step, None, error))
+            break
         outcomes.append(Outcome(step, result))
         replaced |= {kill.uid for kill in result.kills if kill.acknowledged is not None}
         if result.verdict in ENDS:
             break
     return outcomes
+
+
+def not_run(steps: Sequence[Step], outcomes: Sequence[Outcome]) -> dict[int, tuple[Step, str]]:
+    """The steps without a run, by number, and why they have none."""
+    found = {n: (o.step, f"{o.verdict.value}: {o.refusal}") for n, o in enumerate(outcomes) if o.result is None}
+    over = f"not reached: step {len(outcomes)} ended the scenario"
+    return found | {n: (steps[n], over) for n in range(len(outcomes), len(steps))}
 
 
 def aim_of(plan: FaultPlan, aim: Aim) -> Aim:

@@ -219,6 +219,7 @@ class PodState:
     trouble    why it is not ready, in a few words
     contained  all containers are ready; then only a readiness gate can keep the pod from being ready
     gates      condition types of its readiness gates
+    exits      exit codes of the processes that ended last, of all its containers
     """
 
     uid: str
@@ -234,6 +235,7 @@ class PodState:
     contained: bool = False
     gates: tuple[str, ...] = ()
     namespace: str = ""
+    exits: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, pod: Pod) -> PodState:
@@ -252,6 +254,7 @@ class PodState:
             contained=bool(pod.containers) and all(c.ready for c in pod.containers),
             gates=pod.gates,
             namespace=pod.namespace,
+            exits=tuple(c.exit_code for c in pod.containers if c.exit_code is not None),
         )
 
 

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from chaosctl.chaos.cluster import PodState, TargetState
 from chaosctl.chaos.experiment import Experiment
@@ -111,9 +111,14 @@ class TrafficStarted(ChaosEvent):
 
 @dataclass(frozen=True)
 class RequestsSeen(ChaosEvent):
-    """Requests that ended."""
+    """Requests that ended.
+
+    waiting  by stream, if the oldest one in flight is no young one: when that was to be sent, and when this was so, in
+             microseconds
+    """
 
     requests: tuple[Request, ...]
+    waiting: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,20 @@ class NotSteady(ChaosEvent):
     """The gate stayed shut."""
 
     why: str
+
+
+@dataclass(frozen=True)
+class Attempted(ChaosEvent):
+    """The API is about to be asked for a change that is a part of the fault: from now on it may have happened."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Declined(ChaosEvent):
+    """It answered that this was not done."""
+
+    what: str
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,8 @@ class TrafficPlan:
     pool           idle connections that the reused stream keeps
     expected_keys  top-level keys that the JSON body must have; None: learnt from the first good answer
     ca_file        PEM file of the authorities to trust for https, beside those of the system; or empty
+    control        URL of a place beside the service that no fault touches: what fails there too was the tester's own
+                   network; or empty
     """
 
     url: str
@@ -125,6 +127,7 @@ class TrafficPlan:
     pool: int = 4
     expected_keys: tuple[str, ...] | None = None
     ca_file: str = ""
+    control: str = ""
 
 
 @dataclass(frozen=True)

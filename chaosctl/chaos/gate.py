@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from chaosctl.chaos.record import Record
 from chaosctl.chaos.recovery import HEALTHY, LEAVING
-from chaosctl.chaos.result import MAX_LAG
+from chaosctl.chaos.tester import MAX_LAG
 
 
 def unsteady(record: Record, *, with_targets: bool) -> str:
     """What is missing before the fault may be injected; empty when nothing is."""
     pods_and_targets = record.drill.loud() or _pods(record) or (_targets(record) if with_targets else "")
     return pods_and_targets or _traffic(record) or late(record)
+
+
+def broken(record: Record, *, with_targets: bool) -> str:
+    """What is wrong with the service itself, after it was steady; empty when nothing is."""
+    return _pods(record) or (_targets(record) if with_targets else "") or _traffic(record)
 
 
 def _pods(record: Record) -> str:
@@ -86,6 +91,11 @@ def holding(record: Record) -> str:
         return f"{len(pending)} of {len(recovery.killed)} victims do not show it yet"
     ready = sum(pod.ready for pod in recovery.app(recovery.pods.values()))
     return f"{ready} pods are ready, not {expected}" if expected and ready != expected else ""
+
+
+def unreturned(record: Record, *, with_targets: bool) -> str:
+    """What is missing until pods and targets are as before, when nobody knows whether anything was done to them."""
+    return _pods(record) or (_targets(record) if with_targets else "")
 
 
 def unrestored(record: Record, *, with_targets: bool) -> str:

@@ -50,7 +50,8 @@ class StreamFigures:
     success_percent   ok of scheduled; unsent and timed out are failures
     downtime          seconds of all outages together
     longest           seconds of the longest outage
-    visible           seconds: an outage shorter than this can fall between two requests
+    visible           seconds: an outage shorter than this can fall between two requests, which are a period apart and
+                      the prober's own worst delay
     bound_percent     with no failure among n requests, the failure rate is below this with 95 % confidence (3/n)
     """
 
@@ -123,7 +124,7 @@ def figures(stream: str, requests: Sequence[Request], rate: float) -> StreamFigu
         downtime=sum(outage.seconds for outage in found),
         longest=max((outage.seconds for outage in found), default=0.0),
         outages=found,
-        visible=1 / rate,
+        visible=1 / rate + max((request.lag for request in requests), default=0) / 1e6,
         bound_percent=min(100.0, 300 / totals.scheduled)
         if totals.scheduled and totals.ok == totals.scheduled
         else None,

@@ -18,6 +18,8 @@ from chaosctl.chaos.requests import Request
 
 HEALTHY = "healthy"
 ROUNDING = 1e-5  # seconds: intended times are kept in whole microseconds
+HARD = "container-crash"  # the fault that kills a process with SIGKILL
+SIGKILLED = 137  # the exit code of that
 LEAVING = {"draining", "unused"}  # states of targets that are on their way out
 
 
@@ -66,6 +68,10 @@ class Recovery:
         self.proved: dict[str, str] = {}  # UID to what shows that it was hit, for those that are no pods
         self.outstanding = ""  # what the fault itself still misses
         self.lifted_at: float | None = None
+        self.cut_short = False  # it was to be put back before it had done all that it does
+        self._restarts: dict[str, int] = {}  # UID to its restarts before the fault
+        self._seen_killed: set[str] = set()
+        self._killed_hard = {v.uid for p in (plan, *plan.parts) if p.fault == HARD for v in p.victims}
         self._before: frozenset[str] | None = None
         self._served: frozenset[str] = frozenset()  # addresses that were targets before the fault
         self._became_ready: dict[str, float] = {}
@@ -92,19 +98,39 @@ class Recovery:
             case Sign.GONE:
                 return victim.uid in self.gone
             case Sign.RESTARTED:
-                return restarted(victim, self.pods.get(victim.uid))
+                return self.restarted(victim, self.pods.get(victim.uid))
             case _:
                 return victim.uid in self.proved
+
+    def restarted(self, victim: Victim, pod: PodState | None) -> bool:
+        """Whether a pod has restarted since it was hit, and by that: not by itself before, nor in another way."""
+        if pod is None or pod.restarts <= max(int(victim.before or 0), self._restarts.get(victim.uid, 0)):
+            return False
+        return (
+            victim.uid not in self._killed_hard
+            or not pod.exits
+            or SIGKILLED in pod.exits
+            or victim.uid in self._seen_killed  # and it has crashed by itself since
+        )
 
     def pending(self) -> list[Victim]:
         """Those that were hit by the API's word, but do not show it yet; what is undone will show nothing more."""
         undone = self._plan.held and self.lifted_at is not None
-        waiting = (v for v in self._victims if v.uid in self.killed and not self.happened(v))
+        waiting = (v for v in self._hit() if not self.happened(v))
         return [v for v in waiting if not (undone and v.sign is Sign.CHANGED)]
+
+    def _hit(self) -> list[Victim]:
+        """Those that were hit by the API's word; once a fault was put back early, only those that show it."""
+        hit = [v for v in self._victims if v.uid in self.killed]
+        if not self.cut_short or self.lifted_at is None:
+            return hit
+        ending = {uid for uid, pod in self.pods.items() if pod.deleting}
+        return [v for v in hit if self.happened(v) or v.uid in ending]
 
     def begin(self) -> None:
         """What exists now existed before the fault."""
         self._before = frozenset(self.pods)
+        self._restarts = {uid: pod.restarts for uid, pod in self.pods.items()}
         addresses = {pod.ip for pod in self.pods.values() if pod.ready}
         self._served = frozenset(target.id for target in self.targets) & addresses
 
@@ -116,6 +142,8 @@ class Recovery:
             self.gone.setdefault(pod.uid, at)
         else:
             self.pods[pod.uid] = pod
+            if SIGKILLED in pod.exits and pod.restarts > self._restarts.get(pod.uid, pod.restarts):
+                self._seen_killed.add(pod.uid)
             if pod.ready:
                 self._became_ready.setdefault(pod.uid, at)
             else:
@@ -156,8 +184,8 @@ class Recovery:
 
     def _needed(self, victims: Iterable[Victim] | None = None) -> Counter[str]:
         """How many replacements each controller owes."""
-        among = self._victims if victims is None else victims
-        return Counter(v.owner_uid for v in among if v.uid in self.killed and v.sign is Sign.GONE)
+        among = {v.uid for v in (self._victims if victims is None else victims)}
+        return Counter(v.owner_uid for v in self._hit() if v.uid in among and v.sign is Sign.GONE)
 
     def _new(self, pods: Iterable[PodState]) -> list[PodState]:
         before = self._before or frozenset()
@@ -172,8 +200,8 @@ class Recovery:
     def _returned(self, pods: Iterable[PodState]) -> bool:
         """Whether those that are to restart have done so, and are ready."""
         by_uid = {pod.uid: pod for pod in pods}
-        waiting = [v for v in self._victims if v.sign is Sign.RESTARTED and v.uid in self.killed]
-        return all(restarted(v, by_uid.get(v.uid)) and by_uid[v.uid].ready for v in waiting)
+        waiting = [v for v in self._hit() if v.sign is Sign.RESTARTED]
+        return all(self.restarted(v, by_uid.get(v.uid)) and by_uid[v.uid].ready for v in waiting)
 
     def _again_complete(self, pods: Iterable[PodState]) -> bool:
         """After a held fault nobody in particular is replaced: the app is to be as it was."""
@@ -250,16 +278,15 @@ class Recovery:
         """What a fresh list of all pods shows to be still wrong."""
         found = list(pods)
         wrong = [f"pod {pod.name} is not ready" for pod in found if not pod.ready and not pod.deleting]
+        ending = {pod.uid for pod in found if pod.deleting}
+        stuck = [v.name for v in self._hit() if v.sign is Sign.GONE and v.uid in ending]
+        if stuck:
+            wrong.append(f"{', '.join(stuck)} is to end, but exists still")
         if not self._enough(found):
             wrong.append("not every victim has been replaced by a ready pod")
         if self.outstanding:
             wrong.append(self.outstanding)
         return wrong
-
-
-def restarted(victim: Victim, pod: PodState | None) -> bool:
-    """Whether a pod has restarted since it was chosen."""
-    return pod is not None and pod.restarts > int(victim.before or 0)
 
 
 def _covers(found: Counter[str], needed: Counter[str]) -> bool:

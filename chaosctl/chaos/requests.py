@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-NEW, REUSED, CONTROL = "new", "reused", "control"
-STREAMS = (NEW, REUSED)  # what goes to the service; the control stream goes to the prober itself
+NEW, REUSED, CONTROL, REMOTE = "new", "reused", "control", "remote"
+STREAMS = (NEW, REUSED)  # what goes to the service
+# The control stream goes to the prober itself, the remote one to a place beside the service that no fault touches.
 
 OK = "ok"
 TIMED_OUT = "timeout"

@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from chaosctl.chaos import outage
+from chaosctl.chaos import gate, outage
+from chaosctl.chaos import tester as testers
 from chaosctl.chaos.cluster import PodState
 from chaosctl.chaos.drill import Drilled
 from chaosctl.chaos.experiment import Budgets, Experiment, Sign, Victim
 from chaosctl.chaos.outage import Span, StreamFigures
 from chaosctl.chaos.record import Record
-from chaosctl.chaos.recovery import Clocks, Recovery, restarted
-from chaosctl.chaos.requests import CONTROL, NEW, REUSED, STREAMS, UNSENT, Totals
+from chaosctl.chaos.recovery import Clocks, Recovery
+from chaosctl.chaos.requests import STREAMS, Request, Totals
+from chaosctl.chaos.tester import Tester
 from chaosctl.chaos.verdict import Facts, Verdict, judge
 
-MAX_LAG = 25.0  # milliseconds: the prober's own delay, 99th percentile, beyond which its figures mean nothing
 MAX_STEP = 1.0  # seconds between wall and monotonic clock, beyond which the machine slept, or its clock was set
 
 
@@ -40,21 +41,11 @@ class Kill:
 
 
 @dataclass(frozen=True)
-class Tester:
-    """How well the prober itself did. `lag_p99` and `lag_max` in milliseconds, `cpu_percent` of one core."""
-
-    lag_p99: float
-    lag_max: float
-    cpu_percent: float | None
-    control_requests: int
-    control_failures: int
-
-
-@dataclass(frozen=True)
 class Result:
     """The verdict and everything that it rests on.
 
-    spans  of a fault that is held until it is undone: how long answers took before, during and after it
+    streams  what users noticed, from the injection until they had been well for as long as is observed
+    spans    of a fault that is held until it is undone: how long answers took before, during and after it
     """
 
     verdict: Verdict
@@ -82,9 +73,11 @@ class Result:
 def conclude(record: Record) -> Result:
     """Judge a run that has ended (or a journal that was cut short: then it is INVALID at best)."""
     experiment = record.experiment
-    touched = record.since_injection() if record.recovery.killed else {NEW: [], REUSED: []}
+    since = record.since_injection()
+    touched = {s: since[s] if record.recovery.killed else [] for s in STREAMS}
     clocks = record.recovery.clocks(touched, experiment.timing.clean, _until(record))
-    streams = tuple(outage.figures(s, touched[s], experiment.traffic.rate) for s in STREAMS if touched[s])
+    counted = _while_it_mattered(record, touched)
+    streams = tuple(outage.figures(s, counted[s], experiment.traffic.rate) for s in STREAMS if counted[s])
     verdict, reasons = judge(_facts(record, clocks, streams))
     return Result(
         verdict=verdict,
@@ -94,10 +87,20 @@ def conclude(record: Record) -> Result:
         kills=_kills(record),
         streams=streams,
         clocks=clocks,
-        tester=_tester(record),
+        tester=testers.figures(record),
         alarms=record.drill.outcome(record.recovery.fault_at, record.recovery.zero),
         spans=_spans(record),
     )
+
+
+def _while_it_mattered(record: Record, touched: dict[str, list[Request]]) -> dict[str, list[Request]]:
+    """Until users had been well for as long as is observed: a node or an alarm that takes minutes dilutes nothing."""
+    zero = record.recovery.zero
+    if zero is None:
+        return touched
+    calm = [at for requests in touched.values() if (at := outage.clean_from(requests)) is not None]
+    end = max([zero, *calm]) + record.experiment.timing.observe
+    return {s: [r for r in requests if r.intended / 1e6 < end] for s, requests in touched.items()}
 
 
 def _spans(record: Record) -> tuple[Span, ...]:
@@ -115,14 +118,16 @@ def _until(record: Record) -> float:
 
 def _facts(record: Record, clocks: Clocks, streams: tuple[StreamFigures, ...]) -> Facts:
     gone = sum(kill.gone for kill in _kills(record))
+    untold = bool(record.not_steady and testers.trouble(record))
     return Facts(
         refused=f"{record.refused.why} [{record.refused.code}]" if record.refused else "",
         interrupted=_interrupted(record),
-        unsteady=record.not_steady,
+        unsteady="" if untold else record.not_steady,
         planned=len(record.experiment.plan.victims),
         gone=gone,
         stopped=bool(record.breached),
         invalid=tuple(_invalid(record, clocks)),
+        not_undone=record.not_lifted,
         unrecovered=tuple(_unrecovered(record, clocks)) if gone else (),
         breaches=tuple(_breaches(record.experiment.budgets, clocks, streams)) if gone else (),
         silent=tuple(filter(None, [record.drill.unfinished()])) if gone else (),
@@ -132,9 +137,16 @@ def _facts(record: Record, clocks: Clocks, streams: tuple[StreamFigures, ...]) -
 def _interrupted(record: Record) -> str:
     if not record.interrupted:
         return ""
-    if not record.recovery.killed:
-        return f"interrupted in the phase {record.interrupted}; nothing had been killed"
-    return f"interrupted in the phase {record.interrupted}; {_state_after(record)}"
+    head = f"interrupted in the phase {record.interrupted}"
+    if record.recovery.killed:
+        return f"{head}; {_state_after(record)}"
+    if not record.attempted:
+        return f"{head}; nothing had been killed"
+    return f"{head}; what had been asked for may have happened ({_last(record.attempted)}), {_state_after(record)}"
+
+
+def _last(attempted: list[str]) -> str:
+    return attempted[-1] if len(attempted) == 1 else f"{len(attempted)} calls, the last was: {attempted[-1]}"
 
 
 def _state_after(record: Record) -> str:
@@ -142,11 +154,13 @@ def _state_after(record: Record) -> str:
     if record.verified is None:
         return f"the recovery could NOT be verified: {record.not_verified}"
     wrong = record.recovery.not_recovered(record.verified.pods)
-    if record.not_lifted:
-        wrong.append(f"the fault could not be undone: {record.not_lifted}")
-    if record.targets_seen and not record.recovery.targets_healthy:
+    if record.recovery.killed and record.targets_seen and not record.recovery.targets_healthy:
         wrong.append("the load balancer's targets are not all healthy")
-    return f"NOT recovered: {'; '.join(wrong)}" if wrong else "the recovery was verified"
+    elif not record.recovery.killed:
+        wrong += filter(None, [gate.unreturned(record, with_targets=record.targets_seen)])
+    if wrong:
+        return f"NOT recovered: {'; '.join(wrong)}"
+    return "pods and targets are well" if record.not_lifted else "the recovery was verified"
 
 
 def _kills(record: Record) -> tuple[Kill, ...]:
@@ -178,23 +192,56 @@ def _evidence(victim: Victim, left: Mapping[str, PodState], recovery: Recovery) 
     """What a fresh list of pods, or the fault itself, shows of a victim; empty when nothing happened to it."""
     match victim.sign:
         case Sign.GONE:
-            return "" if victim.uid in left else "gone"
+            pod = left.get(victim.uid)
+            return "gone" if pod is None else "ending" if pod.deleting else ""
         case Sign.RESTARTED:
             pod = left.get(victim.uid)
-            return f"restarts {victim.before} -> {pod.restarts}" if pod and restarted(victim, pod) else ""
+            return f"restarts {victim.before} -> {pod.restarts}" if pod and recovery.restarted(victim, pod) else ""
         case _:
             return recovery.proved.get(victim.uid, "")
 
 
 def _invalid(record: Record, clocks: Clocks) -> list[str]:
     """Why these measurements cannot be trusted. An aborted run's need not be whole."""
-    wrong = [*_prober_trouble(record), *_tester_trouble(record), *_clock_trouble(record)]
+    wrong = [*_prober_trouble(record), *testers.trouble(record), *_clock_trouble(record)]
+    if record.not_steady and testers.trouble(record):
+        wrong.append(f"whether the service was steady before anything was done cannot be told: {record.not_steady}")
     if record.recovery.killed and record.verified is None:
         wrong.append(f"the end state could not be read from the cluster: {record.not_verified or 'nobody looked'}")
+    if lost := _unacknowledged(record):
+        wrong.append(f"{', '.join(lost)} was hit, but the API's answer was lost: no clock has a beginning")
     if record.targets_seen and record.targets_unknown:
         wrong.append(f"the load balancer's targets could not be asked for: {record.targets_unknown}")
+    wrong += _seen_late(record, clocks)
     if _missed_by_watch(record, clocks):
         wrong.append("replacements are ready, but the watch did not see them become so: their clock has no figure")
+    return wrong
+
+
+def _unacknowledged(record: Record) -> list[str]:
+    """Victims that show that they were hit although nobody said so."""
+    if not record.attempted or record.verified is None:
+        return []
+    left = {pod.uid: pod for pod in record.verified.pods}
+    killed, asked = record.recovery.killed, {what.split()[-1] for what in record.attempted}
+    victims = [v for v in record.experiment.plan.victims if v.uid not in killed and (not killed or v.name in asked)]
+    return [v.name for v in victims if v.sign is not Sign.CHANGED and _evidence(v, left, record.recovery)]
+
+
+def _seen_late(record: Record, clocks: Clocks) -> list[str]:
+    """Clocks that exceed their budget by what a gap in the observation may have added."""
+    zero, budgets = record.recovery.zero, record.experiment.budgets
+    watched = (
+        ("replacements", clocks.replacements, record.watch_gaps, "the watch was broken"),
+        ("targets", clocks.targets, record.target_gaps, "targets could not be asked for"),
+    )
+    wrong = []
+    for name, seconds, gaps, why in watched:
+        if zero is None or seconds is None or seconds <= (allowed := budgets.of_clock(name)):
+            continue
+        begin = gaps.before(zero + seconds)
+        if begin is not None and begin - zero <= allowed:
+            wrong.append(f"{name}: {why} from {max(0.0, begin - zero):.1f} s on, so {seconds:.1f} s may be too many")
     return wrong
 
 
@@ -214,37 +261,12 @@ def _prober_trouble(record: Record) -> list[str]:
         return ["the prober never gave its account"]
     wrong = [f"{ended.in_flight} requests were still in flight at the end"] if ended.in_flight else []
     for stream, requests in record.requests.items():
-        told = Totals(*ended.totals[stream])
+        if stream not in ended.totals and not requests:
+            continue  # not every run has every stream
+        told = Totals(*ended.totals.get(stream, (0, 0, 0, 0, 0)))
         if not told.balanced or told != outage.count(requests) or not outage.complete(requests):
             wrong.append(f"the account of the stream {stream} does not add up")
     return wrong
-
-
-def _tester_trouble(record: Record) -> list[str]:
-    tester = _tester(record)
-    wrong = []
-    if tester is not None and tester.lag_p99 > MAX_LAG:
-        wrong.append(f"the prober was {tester.lag_p99:.1f} ms late (99th percentile), {MAX_LAG:g} ms is the limit")
-    if tester is not None and tester.control_failures:
-        wrong.append(f"{tester.control_failures} control requests on this machine itself failed")
-    unsent = sum(r.outcome == UNSENT for s in STREAMS for r in record.requests[s])
-    if unsent:
-        wrong.append(f"{unsent} requests could not be sent by this machine")
-    return wrong
-
-
-def _tester(record: Record) -> Tester | None:
-    lags = sorted(r.lag / 1000 for requests in record.requests.values() for r in requests)
-    if not lags:
-        return None
-    ended = record.traffic_ended
-    return Tester(
-        lag_p99=outage.percentile(lags, 99),
-        lag_max=lags[-1],
-        cpu_percent=100 * ended.cpu_seconds / ended.seconds if ended and ended.seconds > 0 else None,
-        control_requests=len(record.requests[CONTROL]),
-        control_failures=sum(not r.ok for r in record.requests[CONTROL]),
-    )
 
 
 def _clock_trouble(record: Record) -> list[str]:
@@ -257,8 +279,6 @@ def _clock_trouble(record: Record) -> list[str]:
 def _unrecovered(record: Record, clocks: Clocks) -> list[str]:
     limit = f"within {record.experiment.timing.give_up:g} s"
     wrong = record.recovery.not_recovered(record.verified.pods) if record.verified else []
-    if record.not_lifted:
-        wrong.append(f"the fault could not be undone: {record.not_lifted}")
     if record.targets_seen and clocks.targets is None:
         states = ", ".join(f"{t.id} {t.state}" for t in record.recovery.targets) or "none registered"
         wrong.append(f"the load balancer's targets did not become healthy {limit}: {states}")
@@ -290,10 +310,12 @@ def _notes(record: Record) -> tuple[str, ...]:
     notes = [f"not hit: {text}" for text in record.not_injected]
     if record.breached:
         notes.append(f"injection was stopped early: {record.breached}")
-    if record.watch_gaps:
-        notes.append(
-            f"the watch broke {record.watch_gaps} times; times of pods may be late by as long as it was broken"
-        )
+    if times := len(record.watch_gaps.spans):
+        notes.append(f"the watch broke {times} times; times of pods may be late by as long as it was broken")
+    if times := len(record.target_gaps.spans):
+        notes.append(f"targets could not be asked for {times} times; their times may be late by as long as that")
     if not record.targets_seen:
         notes.append("no load balancer was asked about its targets")
+    if unwatched := testers.unwatched(record):
+        notes.append(unwatched)
     return tuple(notes)

@@ -18,12 +18,14 @@ import chaosctl
 from chaosctl.chaos import events as e
 from chaosctl.chaos import gate
 from chaosctl.chaos import plan as plans
+from chaosctl.chaos.attempts import telling
 from chaosctl.chaos.cluster import Cluster, PodState, Targets
 from chaosctl.chaos.drill import PATIENCE
 from chaosctl.chaos.experiment import Experiment
 from chaosctl.chaos.faults import FAULTS
-from chaosctl.chaos.faults.fault import Look
+from chaosctl.chaos.faults.fault import Fault, Look
 from chaosctl.chaos.probes.alarms import AlarmPoll, Alarms
+from chaosctl.chaos.probes.poll import Poll
 from chaosctl.chaos.probes.targets import TargetPoll
 from chaosctl.chaos.probes.watch import WatchHealth
 from chaosctl.chaos.record import Record
@@ -36,6 +38,8 @@ from chaosctl.events import Emit, Step, Waiting, Warned
 from chaosctl.waiting import HEARTBEAT, heartbeat
 
 LOOK_EVERY = 0.5  # seconds between two looks at what the fault did, where no watch tells
+HEARD_WITHIN = 5.0  # seconds until a helper that acts is heard to
+SHOWS_WITHIN = 1.0  # seconds until the watch tells of a change whose answer was lost
 GLANCE = 0.1  # seconds between two looks at the record while waiting; nothing is measured with it
 
 T = TypeVar("T")
@@ -110,13 +114,14 @@ class Run:
 
     def __init__(self, experiment: Experiment, world: World) -> None:
         self._experiment, self._world = experiment, world
-        self._record = Record(experiment)
-        self._log = Log(self._record, world.emit)
+        self._log = Log(Record(experiment), world.emit)
         self._fault = FAULTS[experiment.plan.fault]
         self._phase = ""
         self._watches: list[WatchHealth] = []
+        self._polls: list[Poll] = []
         self._fault_looked = 0.0
         self._breach_looked = 0.0
+        self._lost_at: float | None = None
 
     def run(self) -> Result:
         """All phases."""
@@ -136,7 +141,7 @@ class Run:
                 self._see_recovery_through()
         # The prober has drained, watch and polls have ended: now an independent look.
         self._verify()
-        if self._world.interrupt.is_set() and not self._record.interrupted:
+        if self._world.interrupt.is_set() and not self._log.ask(lambda record: record.interrupted):
             self._log.tell(e.Interrupted(time.monotonic(), self._phase))
         result = self._log.ask(conclude)
         self._log.tell(e.Ended(time.monotonic(), result.verdict.value, result.reasons))
@@ -156,13 +161,18 @@ class Run:
         missing = self._wait(unsteady, "a steady state", time.monotonic() + timing.steady_within)
         if self._log.ask(lambda record: record.traffic_lost):
             return
+        if self._in_time():
+            if missing:
+                self._log.tell(e.NotSteady(time.monotonic(), f"after {timing.steady_within:g} s: {missing}"))
+            elif self._plan_holds():
+                self._log.tell(e.Steady(time.monotonic(), self._log.ask(_ready_pods)))
+
+    def _in_time(self) -> bool:
+        """Whether the prober keeps to its schedule; else the run is refused."""
         late = self._log.ask(gate.late)
         if late:
             self._log.tell(e.Drifted(time.monotonic(), "CHAOS-RATE-TOO-HIGH", late))
-        elif missing:
-            self._log.tell(e.NotSteady(time.monotonic(), f"after {timing.steady_within:g} s: {missing}"))
-        elif self._plan_holds():
-            self._log.tell(e.Steady(time.monotonic(), self._log.ask(_ready_pods)))
+        return not late
 
     def _start_probes(self, probes: ExitStack) -> None:
         world, place = self._world, self._experiment.plan.place
@@ -174,9 +184,10 @@ class Run:
             )
             self._watches.append(WatchHealth(watch, self._log.tell))
         if world.targets is not None:
-            probes.enter_context(TargetPoll(world.targets, self._experiment.timing.poll, self._log.tell))
+            poll = TargetPoll(world.targets, self._experiment.timing.poll, self._log.tell)
+            self._polls.append(probes.enter_context(poll))
         if world.alarms is not None:
-            probes.enter_context(AlarmPoll(world.alarms, self._experiment.alarms, self._log.tell))
+            self._polls.append(probes.enter_context(AlarmPoll(world.alarms, self._experiment.alarms, self._log.tell)))
         probes.callback(world.start_traffic(self._experiment.traffic, self._log.tell).stop)
 
     def _plan_holds(self) -> bool:
@@ -193,16 +204,52 @@ class Run:
     def _inject_and_observe(self) -> None:
         self._enter("inject")
         with self._undone_afterwards() as data:
-            self._inject(data)
+            if self._still_steady():
+                self._inject(data)
             self._raise_if_interrupted()
             if self._hit():
                 self._hold() if self._experiment.plan.held else self._observe("observe")
-        if not self._hit() or self._record.not_lifted:
+            self._raise_if_interrupted()
+        if not self._hit():
+            self._see_recovery_through()
             return
-        if self._experiment.plan.held:
+        if self._log.ask(lambda record: record.not_lifted):
+            return
+        if self._experiment.plan.held or self._cut_short():
             self._observe("recover")
-        elif self._fault.aftermath:
+        if self._fault.aftermath and not self._experiment.plan.held:
             self._await_aftermath()
+
+    def _still_steady(self) -> bool:
+        """A last look: since the gate opened the plan was compared, and the undo written down."""
+        missing = self._log.ask(partial(gate.unsteady, with_targets=self._world.targets is not None))
+        if not self._in_time():
+            return False
+        if missing:
+            self._lost(missing)
+        return not missing
+
+    def _lost(self, missing: str) -> None:
+        self._log.tell(e.NotSteady(time.monotonic(), f"no longer when the fault was to begin: {missing}"))
+
+    def _lost_meanwhile(self) -> bool:
+        """Whether the steady state was lost while a fault is asked for that does not act yet, as helpers start.
+
+        One that acts already may be heard of a moment later: what it broke is not to be taken for something else.
+        """
+        if self._hit():
+            return False
+        now = time.monotonic()
+        missing = self._log.ask(partial(gate.broken, with_targets=self._world.targets is not None))
+        self._lost_at = (self._lost_at or now) if missing else None
+        if self._lost_at is None or now - self._lost_at < HEARD_WITHIN:
+            return False
+        self._lost(missing)
+        return True
+
+    def _cut_short(self) -> bool:
+        """Whether a fault that can be put back was, since a budget is exceeded: it recovers from then on."""
+        return puts_back(self._fault) and self._log.ask(lambda record: bool(record.breached))
 
     def _hit(self) -> bool:
         return self._log.ask(lambda record: bool(record.recovery.killed))
@@ -228,7 +275,7 @@ class Run:
     def _inject(self, written: Mapping[str, Any]) -> None:
         said = time.monotonic()
         try:
-            plan, cluster = self._experiment.plan, self._world.cluster
+            plan, cluster = self._experiment.plan, telling(self._world.cluster, self._log.tell)
             for told in self._fault.inject(plan, cluster, self._stop_injecting, written):
                 if not isinstance(told, Waiting):
                     self._log.tell(told)
@@ -242,18 +289,20 @@ class Run:
                 self._log.tell(e.NotInjected(time.monotonic(), "", self._fault.name, str(error)))
 
     def _stop_injecting(self) -> bool:
-        """Whether to begin nothing more: interrupted, or a budget is exceeded already.
+        """Whether to begin nothing more, and to put back what was done: interrupted, or a budget is exceeded already.
 
         Whoever expects an alarm wants the fault to last until it goes off, whatever users notice.
         """
-        if self._world.interrupt.is_set() or self._record.breached:
+        if self._world.interrupt.is_set() or self._log.ask(lambda record: record.breached or record.not_steady):
             return True
-        if self._experiment.alarms:
-            return False
         now = time.monotonic()
         if now - self._breach_looked < 2 * GLANCE:
             return False
         self._breach_looked = now
+        if self._lost_meanwhile():
+            return True
+        if self._experiment.alarms:
+            return False
         breach = self._log.ask(Record.breach)
         if breach:
             self._log.tell(e.BudgetBreached(now, breach))
@@ -282,14 +331,21 @@ class Run:
         self._wait(unrestored, "the undo", time.monotonic() + self._experiment.timing.give_up)
 
     def _observe(self, phase: str) -> None:
-        """Until everything has recovered and was seen for long enough; or it is given up."""
+        """Until everything has recovered and was seen for long enough; or it is given up.
+
+        A budget that is exceeded ends it early while there is something to put back: a cordon, an image.
+        """
         self._enter(phase)
         timing = self._experiment.timing
         fault_at = self._log.ask(lambda record: record.recovery.zero) or time.monotonic()
         long_enough = fault_at + timing.observe
         shown_by = fault_at + max(timing.observe, self._fault.patience(self._experiment.plan))
 
+        ends_early = phase == "observe" and puts_back(self._fault)
+
         def missing(record: Record) -> str:
+            if ends_early and self._stop_injecting():
+                return ""
             seen_enough = time.monotonic() >= long_enough
             if time.monotonic() >= shown_by and not gate.effective(record):
                 return ""  # the verdict will be that nothing happened; there is nothing to wait for
@@ -309,12 +365,21 @@ class Run:
         return PATIENCE if self._experiment.alarms else 0.0
 
     def _see_recovery_through(self) -> None:
-        """After an interruption, or without traffic: wait, within bounds, until what was killed is replaced."""
-        if not self._log.ask(lambda record: record.recovery.killed):
-            return
-        settled = partial(gate.unsettled, with_targets=self._world.targets is not None)
-        deadline = time.monotonic() + self._experiment.timing.abort
-        self._wait(settled, "the recovery from what was done so far", deadline, regardless=True)
+        """After an interruption, or without traffic: wait, within bounds, until what was killed is replaced.
+
+        Also when nothing was acknowledged, but something attempted: that may have happened.
+        """
+        with_targets, begun = self._world.targets is not None, time.monotonic()
+
+        def missing(record: Record) -> str:
+            if record.recovery.killed:
+                return gate.unsettled(record, with_targets=with_targets)
+            shows = time.monotonic() - begun >= min(SHOWS_WITHIN, self._experiment.timing.abort)
+            return gate.unreturned(record, with_targets=with_targets) or ("" if shows else "it may yet show")
+
+        if self._log.ask(lambda record: record.recovery.killed or record.attempted):
+            deadline = begun + self._experiment.timing.abort
+            self._wait(missing, "the recovery from what was done so far", deadline, regardless=True)
 
     def _verify(self) -> None:
         """Look at all pods once more, independent of the watch."""
@@ -339,6 +404,8 @@ class Run:
                 self._raise_if_interrupted()
             for watch in self._watches:
                 watch.look()
+            for poll in self._polls:
+                poll.raise_bug()
             self._look_at_fault()
             lost, text = self._log.ask(lambda record: (record.traffic_lost, missing(record)))
             now = time.monotonic()
@@ -372,6 +439,11 @@ class Run:
     def _raise_if_interrupted(self) -> None:
         if self._world.interrupt.is_set():
             raise Interruption
+
+
+def puts_back(fault: Fault) -> bool:
+    """Whether its undo does anything."""
+    return type(fault).undo is not Fault.undo
 
 
 def _may_inject(record: Record) -> bool:

@@ -67,20 +67,32 @@ class ProberProcess:
         raise self._rate_too_high() if self._refused else self._not_started()
 
     def _read(self) -> None:
+        why = "it ended without an account of its requests"
+        try:
+            self._take_all()
+        except Exception as error:  # noqa: BLE001 - the run is told that its traffic is lost
+            why = f"what it said could not be taken in: {error!r}"
+            self._account = {}
+        finally:
+            self._spoke.set()
+            if self._began and not self._account:
+                self._tell(e.TrafficLost(time.monotonic(), why))
+
+    def _take_all(self) -> None:
         for line in self._child.lines():
             try:
                 message = orjson.loads(line)
             except orjson.JSONDecodeError:  # it was killed while it wrote
-                break
+                return
             self._take(message)
-        if self._began and not self._account:
-            self._tell(e.TrafficLost(time.monotonic(), "it ended without an account of its requests"))
-        self._spoke.set()
 
     def _take(self, message: dict[str, Any]) -> None:
         now = time.monotonic()
-        if records := message.get("requests"):
-            self._tell(e.RequestsSeen(now, tuple(Request(*record) for record in records)))
+        if "requests" in message:
+            records, waiting = message["requests"], message["waiting"]
+            if records or waiting:
+                made = tuple(Request(*record) for record in records)
+                self._tell(e.RequestsSeen(now, made, {stream: tuple(times) for stream, times in waiting.items()}))
         elif "hello" in message:
             self._tell(e.TrafficStarted(message["hello"]["start"] / 1e6))
             self._began = True

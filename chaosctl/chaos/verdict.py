@@ -35,7 +35,7 @@ class Verdict(Enum):
 _WORDS = {
     Verdict.PASS: "the fault happened, users stayed within the budget, and everything recovered",
     Verdict.SLO_BREACHED: "the fault happened and everything recovered, but users noticed more than the budget allows",
-    Verdict.NOT_RECOVERED: "the fault happened, and the service has not recovered from it",
+    Verdict.NOT_RECOVERED: "the service has not recovered, or what was done to it could not be put back",
     Verdict.NOT_STEADY: "the service was not healthy before the fault, so nothing was done to it",
     Verdict.NO_EFFECT: "the fault was asked for, but nothing shows that it happened",
     Verdict.REFUSED: "a guard rail forbade it, nothing was done",
@@ -56,6 +56,7 @@ class Facts:
     gone         victims that show it: the UID exists no more, the restart count has risen, the state changed
     stopped      injection ended early because a budget was breached already
     invalid      why the measurement cannot be trusted
+    not_undone   why what was done could not be put back: whatever else happened, or did not
     unrecovered  what has not recovered
     breaches     budgets that were exceeded
     silent       alarms that did not go off, or were not over again
@@ -68,6 +69,7 @@ class Facts:
     gone: int = 0
     stopped: bool = False
     invalid: tuple[str, ...] = ()
+    not_undone: str = ""
     unrecovered: tuple[str, ...] = ()
     breaches: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
@@ -75,10 +77,12 @@ class Facts:
 
 def judge(facts: Facts) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict, and its reasons (with everything else that is wrong). PASS only if every victim is gone."""
+    undone = (f"the fault could not be undone: {facts.not_undone}",) if facts.not_undone else ()
     partly = () if facts.stopped or facts.gone in (0, facts.planned) else (_partly(facts),)
     questions: tuple[tuple[Verdict, tuple[str, ...]], ...] = (
-        (Verdict.REFUSED, _text(facts.refused)),
-        (Verdict.ABORTED, _text(facts.interrupted)),
+        (Verdict.REFUSED, () if facts.not_undone else _text(facts.refused)),
+        (Verdict.ABORTED, (*_text(facts.interrupted), *undone) if facts.interrupted else ()),
+        (Verdict.NOT_RECOVERED, undone),
         (Verdict.NOT_STEADY, _text(facts.unsteady)),
         (Verdict.INVALID, facts.invalid),
         (
@@ -88,7 +92,7 @@ def judge(facts: Facts) -> tuple[Verdict, tuple[str, ...]]:
         (Verdict.NOT_RECOVERED, facts.unrecovered),
         (Verdict.ALARM_SILENT, facts.silent),
         (Verdict.SLO_BREACHED, facts.breaches),
-        (Verdict.INVALID, partly),
+        (Verdict.INVALID, (*partly, *_for_nothing(facts))),
     )
     wrong = [(verdict, reasons) for verdict, reasons in questions if reasons]
     if not wrong:
@@ -101,6 +105,13 @@ def judge(facts: Facts) -> tuple[Verdict, tuple[str, ...]]:
 
 def _text(text: str) -> tuple[str, ...]:
     return (text,) if text else ()
+
+
+def _for_nothing(facts: Facts) -> tuple[str, ...]:
+    """What was in flight seemed lost, and was answered after all."""
+    if not facts.stopped or facts.breaches or facts.unrecovered:
+        return ()
+    return ("the fault was cut short for a budget that was kept in the end: it was not the planned one",)
 
 
 def _partly(facts: Facts) -> str:

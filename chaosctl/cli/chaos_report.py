@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -54,6 +55,14 @@ class Files:
 
             written.append(journals.write(self.prometheus, prometheus(told.result, told.line)))
         return written
+
+    def write_not_run(self, step: str, why: str) -> list[Path]:
+        """That a step of a scenario has no run, where a missing file would be taken for nothing wrong."""
+        if self.junit is None:
+            return []
+        from chaosctl.report.junit import not_run
+
+        return [journals.write(self.junit, not_run(step, why, datetime.now(UTC)))]
 
 
 @command

@@ -147,6 +147,8 @@ class Chaos:
                 return told.result
 
             outcomes = campaign.run(steps, planned, act)
+            for number, (step, why) in campaign.not_run(steps, outcomes).items():
+                written.extend(files.of_step(f"{number + 1:02}-{step.aim.fault}").write_not_run(step.title, why))
             report = view.all_concluded(outcomes, steps, directory, advice)
             return chaos_report.with_files(report, written, keep=True)
 
@@ -202,10 +204,15 @@ class Chaos:
     def _traffic(self) -> TrafficPlan:
         timeout, rate = self._settings.request_timeout_seconds, self._settings.rate
         if self._url is not None:
-            return TrafficPlan(http.checked(self._url), rate, timeout, ca_file=self._ca_file)
+            return TrafficPlan(http.checked(self._url), rate, timeout, ca_file=self._ca_file, control=self._control)
         path, own = self._settings.path, app_url(self._context).rstrip("/")
         keys = tuple(self._session.settings.smoke.routes.get(path, ()))
-        return TrafficPlan(own + path, rate, timeout, expected_keys=keys, ca_file=self._ca_file)
+        return TrafficPlan(own + path, rate, timeout, expected_keys=keys, ca_file=self._ca_file, control=self._control)
+
+    @property
+    def _control(self) -> str:
+        """Beside the service: the API server is reached by name too, and no fault takes it away."""
+        return self._settings.control_url or f"{self._access.kube.server}/livez"
 
     def _repeat(self, step: Step, number: int) -> str:
         return view.repeat(step.aim, self._session.said.words[1:], number)

@@ -302,7 +302,8 @@ def _foot(result: Result, journal: Path, again: str) -> str:
         cpu = f", {tester.cpu_percent:.1f} % of a core" if tester.cpu_percent is not None else ""
         lines.append(
             f"Prober: {tester.lag_p99:.1f} ms late (99th percentile){cpu}; "
-            f"{tester.control_failures} of {tester.control_requests} control requests failed"
+            f"{tester.control_failures} of {tester.control_requests} control requests failed, "
+            f"{tester.remote_failures} of {tester.remote_requests} to a place beside the service"
         )
     return "\n".join([*lines, f"Journal: {journal}"])
 

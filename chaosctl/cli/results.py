@@ -28,7 +28,8 @@ from chaosctl.chaos.drill import Drilled
 from chaosctl.chaos.experiment import Budgets, FaultPlan, Timing, TrafficPlan
 from chaosctl.chaos.outage import Latency, Outage, Span
 from chaosctl.chaos.recovery import Clocks
-from chaosctl.chaos.result import Kill, Tester
+from chaosctl.chaos.result import Kill
+from chaosctl.chaos.tester import Tester
 from chaosctl.findings import Level
 from chaosctl.report.runs import Run
 from chaosctl.stages import smoke

@@ -1,4 +1,6 @@
-"""A run as JUnit XML: a case per fault and per budget, and those for what every verdict rests on. Pure.
+"""A run as JUnit XML: the verdict, a case per fault, budget and alarm, and those for what they rest on. Pure.
+
+The first case is the verdict itself, so that a run that did not pass never is a green suite, whatever the others say.
 
 What is wrong with the service is a failure; what keeps the run from saying anything about it is an error; what
 therefore was not judged is skipped.
@@ -17,6 +19,7 @@ from chaosctl.chaos.timeline import Timeline
 from chaosctl.chaos.verdict import Verdict
 
 OK, FAILURE, ERROR, SKIPPED = "", "failure", "error", "skipped"
+VERDICT = "the verdict is PASS"
 NOTHING_DONE = (Verdict.REFUSED, Verdict.NOT_STEADY)
 SAYS_NOTHING = (*NOTHING_DONE, Verdict.ABORTED, Verdict.INVALID, Verdict.NO_EFFECT)
 
@@ -57,6 +60,20 @@ def junit(result: Result, line: Timeline) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
+def not_run(step: str, why: str, moment: datetime) -> str:
+    """The file's text for a step of a scenario that has no run: it was refused, failed before it began, or its turn
+    never came.
+    """
+    numbers = {"tests": "1", "failures": "0", "errors": "1", "skipped": "0", "time": "0.000"}
+    root = ET.Element("testsuites", {"name": "chaosctl", **numbers})
+    began = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    attributes = {"name": f"chaosctl {step}", "timestamp": began, "hostname": "chaosctl", **numbers}
+    suite = ET.SubElement(root, "testsuite", attributes)
+    _append(suite, Case("verdict", VERDICT, ERROR, why))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
 def _properties(suite: ET.Element, result: Result, line: Timeline) -> None:
     known = {
         "verdict": result.verdict.value,
@@ -83,16 +100,25 @@ def _append(suite: ET.Element, case: Case) -> None:
 
 def cases(result: Result) -> Iterator[Case]:
     """All cases of a run."""
+    yield _verdict(result)
     yield _gate(result)
     yield from _faults(result)
     yield _trusted(result)
     yield from _recoveries(result)
     for stream in result.streams:
         yield from _budgets(result, stream)
+    yield from _alarms(result)
 
 
 def _why(result: Result) -> str:
     return "; ".join(result.reasons) or result.verdict.words
+
+
+def _verdict(result: Result) -> Case:
+    words = f"{result.verdict.value}: {_why(result)}"
+    if result.verdict is Verdict.PASS:
+        return Case("verdict", VERDICT, OK, result.verdict.words)
+    return Case("verdict", VERDICT, ERROR if result.verdict in SAYS_NOTHING else FAILURE, words)
 
 
 def _gate(result: Result) -> Case:
@@ -164,3 +190,16 @@ def _budgets(result: Result, s: StreamFigures) -> Iterator[Case]:
             yield Case("budget", name, SKIPPED, f"{result.verdict.value}: not judged")
         else:
             yield Case("budget", name, FAILURE if breached else OK, words)
+
+
+def _alarms(result: Result) -> Iterator[Case]:
+    """A case per alarm that was to go off."""
+    for alarm in result.alarms:
+        name = f"the alarm {alarm.name} goes off, and is over again"
+        if alarm.went_off is not None and alarm.was_over is not None:
+            words = f"off {alarm.went_off:.0f} s after the fault, over {alarm.was_over:.0f} s after its end"
+            yield Case("alarm", name, OK, words, max(alarm.went_off, 0.0))
+        elif result.verdict in SAYS_NOTHING:
+            yield Case("alarm", name, SKIPPED, f"{result.verdict.value}: not judged")
+        else:
+            yield Case("alarm", name, FAILURE, "it did not go off" if alarm.went_off is None else "it was not over")

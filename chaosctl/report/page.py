@@ -249,11 +249,13 @@ def facts(result: Result, line: Timeline) -> list[list[tuple[str, str]]]:
             f"steady {x.timing.steady:g} s, observed at least {x.timing.observe:g} s, clean {x.timing.clean:g} s",
         ),
     ]
-    tester = [("Smallest visible outage", f"{1000 / x.traffic.rate:.0f} ms (one period)")]
+    seen = max((s.visible for s in result.streams), default=1 / x.traffic.rate)
+    tester = [("Smallest visible outage", f"{1000 * seen:.0f} ms (one period and the tester's own worst delay)")]
     if t is not None:
         tester += [
             ("Tester's own delay", f"p99 {t.lag_p99:.1f} ms, worst {t.lag_max:.1f} ms (over 25 ms: invalid)"),
             ("Control channel", f"{t.control_failures} of {t.control_requests} requests failed"),
+            ("Beside the service", f"{t.remote_failures} of {t.remote_requests} requests failed"),
         ]
         if t.cpu_percent is not None:
             tester.append(("Tester's processor time", f"{t.cpu_percent:.1f} % of a core"))

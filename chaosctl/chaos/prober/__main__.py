@@ -1,8 +1,9 @@
 """The prober's process: `python -m chaosctl.chaos.prober`.
 
 Its first line of stdin is a TrafficPlan as JSON; anything after it, and the end of stdin, means stop: a prober never
-outlives its parent. It writes JSON lines to stdout: {"hello": ...} when the schedule begins, {"requests": [...]} ten
-times a second, {"learnt": [...]} once when no keys were given, at last {"end": ...}; or only {"refused": ...}.
+outlives its parent. It writes JSON lines to stdout: {"hello": ...} when the schedule begins, {"requests": [...],
+"waiting": {...}} ten times a second, {"learnt": [...]} once when no keys were given, at last {"end": ...}; or only
+{"refused": ...}.
 
 Requests leave on a fixed schedule whatever the earlier ones do; latency counts from the intended send time; nothing is
 tried twice. A selector and bare sockets cost half of what an event loop with tasks costs (benchmarks/prober.py).
@@ -27,10 +28,12 @@ from chaosctl.chaos import requests as r
 from chaosctl.chaos.prober.body import BodyCheck
 from chaosctl.chaos.prober.control import KEYS, ControlServer
 from chaosctl.chaos.prober.priority import come_first
+from chaosctl.chaos.prober.remote import REMOTE_RATE, AnyAnswer, any_certificate
 from chaosctl.chaos.prober.resolver import Fixed, resolver
 from chaosctl.chaos.prober.stream import Stream, now_us
 
 FLUSH = 100_000  # microseconds between two batches of results
+YOUNG = 250_000  # microseconds that a request may be in flight without being spoken of
 DRAIN_STEP = 0.005  # seconds between two looks for overdue requests at the end
 CONTROL_RATE = 5.0  # requests a second
 LEAD = 20_000  # microseconds from being ready to the first request
@@ -83,6 +86,8 @@ class Prober:
         self._selector.register(0, selectors.EVENT_READ, self._commands)
         self._control = ControlServer(self._selector)
         self._streams = [*self._service(plan, capacity // 2), self._control_stream(plan["timeout"])]
+        if plan["control"]:
+            self._streams.append(self._remote_stream(plan["control"], plan["timeout"]))
         self._flushed = 0
         self._began = 0
         self._cpu = 0.0
@@ -124,6 +129,24 @@ class Prober:
             capacity=SPARE_FILES // 4,
         )
 
+    def _remote_stream(self, control: str, timeout: float) -> Stream:
+        """A new connection each time, by name: that needs all that the service's requests need of this machine."""
+        url = urlsplit(control)
+        host = url.hostname or ""
+        tls = (any_certificate(), host) if url.scheme == "https" else None
+        return AnyAnswer(
+            r.REMOTE,
+            url,
+            self._selector,
+            rate=REMOTE_RATE,
+            timeout=timeout,
+            pool=0,
+            check=lambda _: True,
+            resolver=resolver(host, url.port or (443 if tls else 80), timeout),
+            tls=tls,
+            capacity=SPARE_FILES // 4,
+        )
+
     def run(self) -> None:
         """From the first request to the last answer."""
         gc.collect()
@@ -158,7 +181,9 @@ class Prober:
         records = [record for stream in self._streams for record in stream.records]
         for stream in self._streams:
             stream.records.clear()
-        self._output.write({"requests": records})
+        oldest = {stream.name: stream.oldest() for stream in self._streams}
+        waiting = {name: (at, now) for name, at in oldest.items() if at is not None and now - at > YOUNG}
+        self._output.write({"requests": records, "waiting": waiting})
 
     def _drain(self) -> None:
         """Every request ends by itself: answered, failed or timed out."""

@@ -83,6 +83,10 @@ class Stream:
         while self._lingering and self._lingering[0][0] <= now:
             self._lingering.popleft()[1].close_after_server()
 
+    def oldest(self) -> int | None:
+        """When the oldest request that is in flight was to be sent, in microseconds."""
+        return next((job.intended for job in self._jobs if not job.done), None)
+
     def _time_out(self, job: Job) -> None:
         connection = job.connection
         if connection is not None:

@@ -15,6 +15,7 @@ class Poll(ABC):
     def __init__(self, name: str, interval: float) -> None:
         self._interval = interval
         self._stopped = threading.Event()
+        self._bug: Exception | None = None  # what ended the thread, though nothing should
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @abstractmethod
@@ -31,8 +32,21 @@ class Poll(ABC):
     ) -> None:
         self._stopped.set()
         self._thread.join(timeout=5)
+        if error is None:
+            self.raise_bug()
+
+    def raise_bug(self) -> None:
+        """Raise what has ended the looking, if anything has: it would look as if nothing changed any more."""
+        if self._bug is not None:
+            raise self._bug
 
     def _run(self) -> None:
+        try:
+            self._poll()
+        except Exception as error:  # noqa: BLE001 - whoever asks is told
+            self._bug = error
+
+    def _poll(self) -> None:
         took = 0.0
         while not self._stopped.wait(max(0.0, self._interval - took)):
             begun = time.monotonic()

@@ -13,7 +13,8 @@ from chaosctl.errors import ChaosctlError
 class TargetPoll(Poll):
     """Tells TargetsSeen at the first look and at every change, TargetsUnknown when they cannot be asked for.
 
-    What was seen is dated to the middle between question and answer: in between the service read it.
+    What was seen is dated to the middle between question and answer: in between the service read it. From the question
+    on that was not answered nothing is known.
     """
 
     def __init__(self, targets: Targets, interval: float, tell: e.Tell) -> None:
@@ -27,7 +28,7 @@ class TargetPoll(Poll):
             found = tuple(sorted(self._targets(), key=lambda target: (target.id, target.port)))
         except ChaosctlError as error:
             if self._known is not None or not self._stopped.is_set():
-                self._tell(e.TargetsUnknown(time.monotonic(), str(error)))
+                self._tell(e.TargetsUnknown(begun, str(error)))
             self._known = None
             return
         if found != self._known:

@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         """Reset it."""
         assert self.transport is not None
         sock = self.transport.get_extra_info("socket")
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # over TLS there is none any more once the client has gone
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 

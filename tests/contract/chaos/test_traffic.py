@@ -6,24 +6,18 @@ import os
 import signal
 import time
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import psutil
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from chaosctl.chaos import events as e
 from chaosctl.chaos import outage
 from chaosctl.chaos.experiment import TrafficPlan
-from chaosctl.chaos.requests import CONTROL, STREAMS, Totals
+from chaosctl.chaos.requests import CONTROL, REMOTE, STREAMS, Totals
 from chaosctl.chaos.traffic import ProberProcess
 from chaosctl.errors import PreconditionFailed
-from tests.contract.chaos.driver import FaultyServer, Heard, faulty_server
+from tests.contract.chaos.driver import FaultyServer, Heard, certificate, faulty_server
 from tests.contract.chaos.faulty_server import MODES
 
 RATE = 100.0
@@ -78,6 +72,33 @@ def test_the_control_channel_sees_none_of_it(failed: tuple[Heard, list[tuple[str
     assert {r.outcome for r in failed[0].requests(CONTROL)} == {"ok"}
 
 
+def test_a_place_beside_the_service_is_asked_too_and_any_answer_of_it_will_do() -> None:
+    heard = Heard()
+    with faulty_server() as server, faulty_server() as beside:
+        beside.become("5xx")
+        control = f"http://localhost:{beside.port}/livez"
+        prober = ProberProcess(replace(plan_for(server), control=control), heard.tell)
+        time.sleep(0.3)
+        beside.become("hung")
+        time.sleep(1.2)
+        prober.stop()
+    outcomes = [r.outcome for r in heard.requests(REMOTE)]
+    assert outcomes[0] == "ok" and outcomes[-1] == "timeout"
+    assert {r.outcome for s in STREAMS for r in heard.requests(s)} == {"ok"}
+    ended = heard.one(e.TrafficEnded)
+    assert isinstance(ended, e.TrafficEnded) and ended.totals[REMOTE][0] == len(outcomes)
+
+
+def test_the_place_beside_the_service_need_not_prove_who_it_is(certificate: tuple[str, str]) -> None:
+    heard = Heard()
+    with faulty_server() as server, faulty_server(*certificate) as beside:
+        control = f"https://localhost:{beside.port}/livez"
+        prober = ProberProcess(replace(plan_for(server), control=control), heard.tell)
+        time.sleep(0.3)
+        prober.stop()
+    assert {r.outcome for r in heard.requests(REMOTE)} == {"ok"}
+
+
 def test_the_reused_stream_does_reuse_its_connections() -> None:
     heard = Heard()
     with faulty_server() as server:
@@ -118,6 +139,23 @@ def test_a_prober_that_is_killed_is_told_of() -> None:
     heard.one(e.TrafficLost)
 
 
+def test_a_listener_that_fails_is_lost_traffic() -> None:
+    """Whoever takes the requests in has a bug: from then on nobody would hear of any."""
+    heard = Heard()
+
+    def tell(event: e.ChaosEvent) -> None:
+        if isinstance(event, e.RequestsSeen):
+            raise KeyError("remote")
+        heard.tell(event)
+
+    with faulty_server() as server:
+        prober = ProberProcess(plan_for(server), tell)
+        heard.wait_for(e.TrafficLost)
+        prober.stop()
+    lost = heard.one(e.TrafficLost)
+    assert isinstance(lost, e.TrafficLost) and "KeyError('remote')" in lost.why
+
+
 def test_a_prober_that_is_frozen_does_not_hold_the_end_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chaosctl.chaos.traffic.END_SECONDS", 0.2)
     heard = Heard()
@@ -134,29 +172,9 @@ def test_a_rate_that_needs_more_files_than_there_are_is_refused() -> None:
     assert error.value.code == "CHAOS-RATE-TOO-HIGH"
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[str, str]:
-    """A certificate for 127.0.0.1 that vouches for itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "chaosctl test")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    cert_file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
-    cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return str(cert_file), str(key_file)
+@pytest.fixture(name="certificate")
+def _certificate(tmp_path: Path) -> tuple[str, str]:
+    return certificate(tmp_path)
 
 
 @pytest.mark.parametrize(("trusted", "outcome"), [(True, "ok"), (False, "tls")])

@@ -207,10 +207,36 @@ def test_follow_lists_again_after_a_break_and_tells_the_difference(cluster: Clus
     assert heard[:3] == ["ADDED old", "DELETED old", "ADDED new"]
 
 
+def test_a_bug_in_what_is_told_is_no_healthy_watch(cluster: Cluster) -> None:
+    server, kube = cluster
+
+    def fail(kind: str, obj: object) -> None:
+        raise KeyError(kind)
+
+    with pytest.raises(KeyError, match="ADDED"), Follow(kube, PODS, "shop", on_event=fail) as pods:
+        server.tell(BASE, "ADDED", pod("p"))
+        assert eventually(lambda: _raises(pods))
+        with pytest.raises(KeyError):
+            pods.objects()
+
+
+def _raises(pods: Follow) -> bool:
+    try:
+        return pods.broken is not None
+    except KeyError:
+        return True
+
+
 def test_leaving_follow_does_not_wait_for_the_next_event(cluster: Cluster) -> None:
     with Follow(cluster[1], PODS, "shop"):
         started = time.monotonic()
     assert time.monotonic() - started < 1
+
+
+def test_the_exit_code_is_that_of_the_process_that_ended_last() -> None:
+    again = {"name": "web", "restartCount": 1, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 137}}}
+    assert Pod.of(pod("p", containerStatuses=[again])).containers[0].exit_code == 137
+    assert Pod.of(pod("p", containerStatuses=[{"name": "web"}])).containers[0].exit_code is None
 
 
 def test_pod_states() -> None:

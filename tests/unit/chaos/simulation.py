@@ -24,14 +24,16 @@ from chaosctl.chaos import runner
 from chaosctl.chaos.cluster import Place, TargetState
 from chaosctl.chaos.experiment import Aim, Budgets, Experiment, Mode, Timing, TrafficPlan
 from chaosctl.chaos.probes.targets import TargetPoll
-from chaosctl.chaos.requests import CONTROL, NEW, REUSED, Request
+from chaosctl.chaos.requests import CONTROL, NEW, REMOTE, REUSED, Request
 from chaosctl.chaos.result import Result
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.errors import Unreachable
 from tests.unit.chaos.fakes import PLACE, FakeCluster, pod
 
 RATE = 20.0
+TRAFFIC = TrafficPlan("http://shop.example/", RATE, control="https://api.example/livez")
 TIMING = Timing(steady=2.0, steady_within=15.0, observe=8.0, clean=3.0, give_up=25.0, abort=10.0, poll=0.25)
+SENT = (NEW, REUSED, CONTROL, REMOTE)
 FLUSH = 0.1  # seconds between two batches of the prober
 
 
@@ -105,6 +107,9 @@ class Circumstances:
     outage: tuple[float, float] | None = None  # from the kill, how long every request fails
     unsent: float = 0.0  # share
     control_fails: bool = False
+    cut_off: tuple[float, float] | None = None  # from the kill, how long the tester's own network is lost
+    hiccup: tuple[float, float] | None = None  # from the kill, how long the place beside the service does not answer
+    stall: tuple[float, float] | None = None  # from the kill, how long the prober stands still
     dies_after: float | None = None  # the prober
     lie: int = 0  # requests that its account leaves out
     wall_step: tuple[float, float] | None = None  # from the start, by how much
@@ -231,7 +236,7 @@ class SimulatedTraffic:
     def _send(self, until: float) -> None:
         batch = []
         while self._began + self._number / RATE <= until:
-            batch += [self._request(stream) for stream in (NEW, REUSED, CONTROL)]
+            batch += [self._request(stream) for stream in SENT]
             self._number += 1
         self._sent += batch
         self._tell(e.RequestsSeen(self._clock.now, tuple(batch)))
@@ -240,16 +245,30 @@ class SimulatedTraffic:
         at = self._began + self._number / RATE
         outcome = self._outcome(stream, at)
         latency = self._chance.uniform(0.2, 1.8) * self._how.latency
-        lag = self._how.lag(self._chance)
+        lag = max(self._how.lag(self._chance), self._stands_still(at))
         status = 503 if outcome == "status" else 200
         return Request(
             stream, self._number, round(at * 1e6), round((latency + lag) * 1e6), round(lag * 1e6), outcome, status
         )
 
+    def _stands_still(self, at: float) -> float:
+        """For how long it is not got to: the stall lasts that long still."""
+        if self._how.stall is None:
+            return 0.0
+        begin = self._cluster.killed_at + self._how.stall[0]
+        end = begin + self._how.stall[1]
+        return end - at if begin <= at < end else 0.0
+
     def _outcome(self, stream: str, at: float) -> str:
         how, after = self._how, at - self._cluster.killed_at
         if stream == CONTROL:
             return "refused" if how.control_fails and after > 1.0 else "ok"
+        if how.cut_off is not None and how.cut_off[0] <= after < sum(how.cut_off):
+            return "timeout"
+        if stream == REMOTE:
+            return "reset" if how.hiccup is not None and how.hiccup[0] <= after < sum(how.hiccup) else "ok"
+        if self._stands_still(at) > 2.0:
+            return "timeout"
         if how.unsent and after > 0 and self._chance.random() < how.unsent:
             return "unsent"
         if how.outage is not None and how.outage[0] <= after < sum(how.outage):
@@ -262,13 +281,13 @@ class SimulatedTraffic:
             return
         self._stopped = True
         self._send(self._clock.now)
-        totals = {stream: self._account(stream) for stream in (NEW, REUSED, CONTROL)}
+        totals = {stream: self._account(stream) for stream in SENT}
         self._tell(e.TrafficEnded(self._clock.now, totals, 0, 0.1, self._clock.now - self._began))
 
     def _account(self, stream: str) -> tuple[int, int, int, int, int]:
         mine = [r for r in self._sent if r.stream == stream]
-        ok, unsent = sum(r.ok for r in mine), sum(r.outcome == "unsent" for r in mine)
-        return len(mine) - self._how.lie, ok, len(mine) - ok - unsent - self._how.lie, 0, unsent
+        ok, late, unsent = (sum(r.outcome == kind for r in mine) for kind in ("ok", "timeout", "unsent"))
+        return len(mine) - self._how.lie, ok, len(mine) - ok - late - unsent - self._how.lie, late, unsent
 
 
 class SimulatedPoll(TargetPoll):
@@ -318,9 +337,7 @@ def simulate(seed: int, how: Circumstances, directory: Path) -> Result:
         clock.after(at, lambda: setattr(clock, "wall_offset", clock.wall_offset + step))
     aim = Aim(seed=seed, mode=how.mode, count=how.count)
     plan = plans.select(aim, PLACE, cluster.pods(PLACE), [])
-    experiment = Experiment(
-        "default", "lab", aim, plan, TrafficPlan("http://shop.example/", RATE), Budgets(99.0, 0.5, 12.0), TIMING
-    )
+    experiment = Experiment("default", "lab", aim, plan, TRAFFIC, Budgets(99.0, 0.5, 12.0), TIMING)
     world = runner.World(cluster, cluster.targets, traffic, UndoLog(directory), Interrupt(clock), lambda event: None)
     with on(clock):
         return runner.run(experiment, world)
@@ -339,6 +356,8 @@ def healthy(chance: random.Random) -> Circumstances:
     )
     if chance.random() < 0.3:
         how.lag = _spiky
+    if how.benign is None and chance.random() < 0.2:
+        how.hiccup = (chance.uniform(0.0, 4.0), chance.uniform(0.1, 2.0))
     if chance.random() < 0.2:
         how.watch_trouble = (chance.uniform(0.0, 3.0), chance.uniform(0.2, 2.0))
     if chance.random() < 0.3:
@@ -374,6 +393,12 @@ SABOTAGE: dict[str, Callable[[Circumstances, random.Random], None]] = {
     "the account leaves requests out": lambda how, chance: setattr(how, "lie", chance.randint(1, 50)),
     "requests cannot be sent": lambda how, chance: setattr(how, "unsent", chance.uniform(0.05, 1.0)),
     "the control channel fails": lambda how, _: setattr(how, "control_fails", True),
+    "the tester's own network is lost": lambda how, chance: setattr(
+        how, "cut_off", (chance.uniform(0.2, 3), chance.uniform(0.2, 4))
+    ),
+    "the prober stands still": lambda how, chance: setattr(
+        how, "stall", (chance.uniform(0.1, 3), chance.uniform(0.6, 4))
+    ),
     "the end cannot be read": lambda how, _: setattr(how, "unreadable_end", True),
     "replacements never become ready": lambda how, _: setattr(how, "never_ready", True),
     "targets never become healthy": lambda how, _: setattr(how, "never_healthy", True),

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
 from chaosctl.chaos.experiment import Aim
@@ -51,3 +53,22 @@ def test_what_is_no_journal_is_said_to_be_none(text: bytes, tmp_path: Path) -> N
     with pytest.raises(UsageProblem) as problem:
         judged(tmp_path, [text])
     assert problem.value.code == "CHAOS-NO-JOURNAL"
+
+
+def test_a_journal_of_an_earlier_version_can_be_read(journalled: tuple[Result, list[bytes]], tmp_path: Path) -> None:
+    """It knows nothing of what is written down since: places beside the service, attempts, exit codes."""
+    result, lines = journalled
+    old = [_older(line) for line in map(orjson.loads, lines) if line["type"] not in ("Attempted", "Declined")]
+    again = judged(tmp_path, [orjson.dumps(line) + b"\n" for line in old])
+    assert (again.verdict, again.streams, again.clocks) == (result.verdict, result.streams, result.clocks)
+
+
+def _older(line: dict[str, Any]) -> dict[str, Any]:
+    match line["type"]:
+        case "ExperimentStarted":
+            del line["experiment"]["traffic"]["control"]
+        case "RequestsSeen":
+            del line["waiting"]
+        case "PodSeen":
+            del line["pod"]["exits"]
+    return line

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chaosctl.chaos.cluster import PodState, TargetState
-from chaosctl.chaos.experiment import FaultPlan, Mode, Victim
+from chaosctl.chaos.experiment import FaultPlan, Mode, Sign, Victim
 from chaosctl.chaos.recovery import Recovery
 from chaosctl.chaos.requests import NEW, Request
 from tests.unit.chaos.fakes import PLACE, pod
@@ -91,3 +91,55 @@ def test_traffic_that_was_clean_before_the_acknowledgement_gives_a_negative_figu
 def test_traffic_that_was_not_clean_for_long_enough_has_no_figure(killed: Recovery) -> None:
     requests = [Request(NEW, n, round((10 + n / 10) * 1e6), 0, 0, "reset" if n == 15 else "ok", 0) for n in range(20)]
     assert killed.clocks({NEW: requests}, 1, 12.0).traffic is None
+
+
+def crashing(fault: str = "container-crash") -> Recovery:
+    """A pod that has restarted by itself, once since it was chosen as a victim, and is to be crashed."""
+    victim = replace(Victim.of(pod("web-2")), sign=Sign.RESTARTED, before="3")
+    recovery = Recovery(FaultPlan(fault, Mode.GRACEFUL, 1, PLACE, (victim,), 2))
+    recovery.pod(1, "ADDED", replace(VICTIM, restarts=4, exits=(1,)))
+    recovery.begin()
+    recovery.kill(10, VICTIM.uid)
+    return recovery
+
+
+@pytest.mark.parametrize(
+    ("fault", "restarts", "exits", "ours"),
+    [
+        ("container-crash", 4, (1,), False),  # it restarted before the fault
+        ("container-crash", 5, (1,), False),  # it crashed by itself after it
+        ("container-crash", 5, (0, 137), True),
+        ("container-crash", 5, (), True),  # nobody says how it ended
+        ("app-crash", 5, (143,), True),
+        ("app-crash", 4, (137,), False),
+    ],
+)
+def test_a_restart_counts_only_if_it_can_be_the_faults(
+    fault: str, restarts: int, exits: tuple[int, ...], ours: bool
+) -> None:
+    recovery = crashing(fault)
+    (victim,) = recovery.pending()
+    recovery.pod(12, "MODIFIED", replace(VICTIM, restarts=restarts, exits=exits))
+    assert recovery.happened(victim) == ours
+    assert recovery.pods_ready == ours
+
+
+def test_a_kill_that_was_seen_is_not_forgotten_when_the_app_crashes_again() -> None:
+    recovery = crashing()
+    recovery.pod(12, "MODIFIED", replace(VICTIM, restarts=5, exits=(137,)))
+    recovery.pod(13, "MODIFIED", replace(VICTIM, restarts=6, exits=(1,)))
+    assert not recovery.pending()
+
+
+def test_what_is_to_end_and_does_not_has_not_recovered(killed: Recovery) -> None:
+    killed.pod(11, "ADDED", NEXT)
+    ending = replace(VICTIM, ready=False, deleting=True)
+    assert killed.not_recovered([OLD, NEXT, ending]) == ["web-2 is to end, but exists still"]
+    assert killed.not_recovered([OLD, NEXT]) == []
+
+
+def test_what_was_put_back_early_need_not_show_any_more(killed: Recovery) -> None:
+    killed.cut_short = True
+    assert killed.pending() and not killed.pods_ready
+    killed.lift(12)
+    assert not killed.pending() and killed.pods_ready

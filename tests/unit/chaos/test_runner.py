@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chaosctl.chaos import events as e
-from chaosctl.chaos.cluster import DisruptionBudget
-from chaosctl.chaos.experiment import Aim, Mode
+from chaosctl.chaos import runner
+from chaosctl.chaos.cluster import DisruptionBudget, Place
+from chaosctl.chaos.experiment import Aim, Budgets, Mode
 from chaosctl.chaos.result import Result
 from chaosctl.chaos.runner import run
 from chaosctl.chaos.undo import UndoLog
@@ -15,7 +18,7 @@ from chaosctl.chaos.verdict import Verdict
 from chaosctl.errors import Unreachable
 from chaosctl.events import Event
 from tests.unit.chaos import fakes
-from tests.unit.chaos.fakes import FakeCluster, cluster_of, experiment, traffic, world
+from tests.unit.chaos.fakes import QUICK, FakeCluster, cluster_of, experiment, traffic, whole_cluster, world
 
 
 def judged(cluster: FakeCluster, tmp_path: Path, aim: Aim | None = None, **of_world: object) -> Result:
@@ -200,3 +203,143 @@ def test_an_eviction_that_a_budget_blocks_stops_when_the_downtime_budget_is_spen
     assert result.verdict is Verdict.NOT_RECOVERED
     assert any("injection was stopped early" in note for note in result.notes)
     assert [kind for kind, _ in cluster.asked] == ["evict"]
+
+
+def falls_ill(cluster: FakeCluster) -> None:
+    """A pod that nobody touches is no longer ready, and the watch says so."""
+    name = max(cluster.pods_now)
+    cluster.pods_now[name] = replace(cluster.pods_now[name], ready=False)
+    cluster._tell("MODIFIED", cluster.pods_now[name])
+
+
+def test_a_steady_state_that_is_lost_after_the_gate_is_not_laid_at_the_faults_door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, write = cluster_of(), UndoLog.write
+
+    def slowly(*arguments: Any) -> Path:
+        falls_ill(cluster)
+        return write(*arguments)
+
+    monkeypatch.setattr(UndoLog, "write", slowly)
+    result = judged(cluster, tmp_path)
+    assert result.verdict is Verdict.NOT_STEADY
+    assert "no longer when the fault was to begin: 1 of 4 pods are not ready" in result.reasons[0]
+    assert not cluster.asked and not UndoLog(tmp_path / "undo").left()
+
+
+def test_a_steady_state_that_is_lost_while_the_fault_cannot_begin_stops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "HEARD_WITHIN", 0.05)
+    cluster = cluster_of(6)
+
+    def blocked() -> None:
+        if not cluster.pdbs:
+            cluster.pdbs.append(DisruptionBudget("pdb", {}, (), 0))
+            falls_ill(cluster)
+
+    cluster.on_kill = blocked
+    result = judged(cluster, tmp_path, Aim(seed=1, count=2, mode=Mode.EVICT))
+    assert result.verdict is Verdict.NOT_STEADY
+    assert not cluster.asked
+
+
+def lost_answer(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, *, done: bool) -> None:
+    """The API server carries the first deletion out, or not, and its answer never comes."""
+    delete = cluster.delete
+
+    def lose(place: Place, name: str, uid: str, grace: int | None) -> bool:
+        if done:
+            delete(place, name, uid, grace)
+        raise Unreachable("the connection was cut", code="KUBE-UNREACHABLE")
+
+    monkeypatch.setattr(cluster, "delete", lose)
+
+
+def test_a_kill_whose_answer_was_lost_is_seen_through_and_has_no_clocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, seen = cluster_of(), list[Event]()
+    lost_answer(cluster, monkeypatch, done=True)
+    result = judged(cluster, tmp_path, seen=seen)
+    assert result.verdict is Verdict.INVALID
+    assert any("answer was lost" in reason for reason in result.reasons)
+    (attempt,) = [event for event in seen if isinstance(event, e.Attempted)]
+    assert attempt.what == f"delete {result.kills[0].name}"
+
+
+def test_a_kill_that_was_not_carried_out_has_no_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = cluster_of()
+    lost_answer(cluster, monkeypatch, done=False)
+    assert judged(cluster, tmp_path).verdict is Verdict.NO_EFFECT
+
+
+@pytest.mark.parametrize(("replaced", "words"), [(True, "the recovery was verified"), (False, "NOT recovered")])
+def test_an_interruption_does_not_forget_what_was_attempted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced: bool, words: str
+) -> None:
+    cluster, interrupt = cluster_of(), threading.Event()
+    cluster.replace, cluster.on_kill = replaced, interrupt.set
+    lost_answer(cluster, monkeypatch, done=True)
+    result = judged(cluster, tmp_path, interrupt=interrupt)
+    assert result.verdict is Verdict.ABORTED
+    assert "what had been asked for may have happened (delete web-" in result.reasons[0] and words in result.reasons[0]
+
+
+def test_a_deletion_that_was_declined_was_none(tmp_path: Path) -> None:
+    cluster, interrupt = cluster_of(), threading.Event()
+
+    def vanish() -> None:
+        cluster.pods_now.clear()
+        interrupt.set()
+
+    cluster.on_kill = vanish
+    assert "nothing had been killed" in judged(cluster, tmp_path, interrupt=interrupt).reasons[0]
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_an_undo_that_failed_is_not_recovered_although_nothing_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: bool
+) -> None:
+    """The answer to the cordon was lost, and nothing can be asked of the API any more when it is to be undone."""
+    cluster, interrupt = whole_cluster(), threading.Event()
+
+    def lose(*_: object) -> dict[str, object]:
+        monkeypatch.setattr(cluster, "get", lose)
+        if interrupted:
+            interrupt.set()
+        raise Unreachable("the connection was cut", code="KUBE-UNREACHABLE")
+
+    monkeypatch.setattr(cluster, "patch", lose)
+    result = judged(cluster, tmp_path, Aim(seed=1, fault="node-drain"), interrupt=interrupt)
+    assert result.verdict is (Verdict.ABORTED if interrupted else Verdict.NOT_RECOVERED)
+    assert any("the fault could not be undone" in reason for reason in result.reasons)
+    assert UndoLog(tmp_path / "undo").left()
+
+
+def test_what_lasts_is_put_back_as_soon_as_a_budget_is_breached_also_while_it_is_only_observed(tmp_path: Path) -> None:
+    """Users fail for as long as the node is cordoned: they are well again only because it does not stay so."""
+    cluster = whole_cluster(6, nodes=3)
+
+    def cordoned() -> bool:
+        return any(o["spec"].get("unschedulable") for o in cluster.objects.values())
+
+    planned = replace(
+        experiment(cluster, Aim(seed=1, fault="node-drain")),
+        budgets=Budgets(0.0, 0.2, 30.0),
+        timing=replace(QUICK, give_up=30.0),
+    )
+    made = world(cluster, tmp_path, start_traffic=traffic(outcome=lambda at: "status" if cordoned() else "ok"))
+    result = run(planned, made)
+    assert result.verdict is Verdict.SLO_BREACHED, result.reasons
+    assert not UndoLog(tmp_path / "undo").left()
+
+
+def test_a_breached_budget_does_not_end_the_observation_of_what_cannot_be_put_back(tmp_path: Path) -> None:
+    cluster = cluster_of()
+    planned = replace(experiment(cluster), timing=replace(QUICK, give_up=30.0))
+    result = run(planned, world(cluster, tmp_path, start_traffic=after_the_kill(cluster, "reset", 0.7)))
+    assert result.verdict is Verdict.SLO_BREACHED
+    assert result.streams[0].longest == pytest.approx(0.7, abs=0.011)
+    assert not any("stopped early" in note for note in result.notes)

@@ -16,7 +16,7 @@ from chaosctl.chaos.faults import FAULTS
 from chaosctl.chaos.result import Result
 from chaosctl.chaos.scenario import Step
 from chaosctl.chaos.verdict import Verdict
-from chaosctl.errors import Refused, UsageProblem
+from chaosctl.errors import Refused, Unreachable, UsageProblem
 from tests.unit.chaos.fakes import PLACE, FakeCluster, experiment, whole_cluster, world
 
 
@@ -161,3 +161,27 @@ def test_an_aim_from_a_plan_chooses_the_same_again() -> None:
         aim = Aim(7, fault=fault, percent=40 if fault in ("pod-kill", "app-crash") else None)
         plan = FAULTS[fault].plan(aim, PLACE, cluster)
         FAULTS[fault].verify(plan, campaign.aim_of(plan, Aim(seed=99)), cluster)
+
+
+def test_an_error_takes_nothing_away_of_what_earlier_steps_came_to(tmp_path: Path) -> None:
+    scene = Scene(whole_cluster(), tmp_path)
+
+    def planned(number: int, step: Step, replaced: frozenset[str]) -> FaultPlan:
+        if number == 1:
+            raise Unreachable("the Kubernetes API does not answer", code="KUBE-UNREACHABLE")
+        return scene.planned(number, step, replaced)
+
+    steps = steps_of(Aim(1), Aim(2), Aim(3))
+    outcomes = campaign.run(steps, planned, scene.act)
+    assert [o.verdict for o in outcomes] == [Verdict.PASS, Verdict.INVALID]
+    left = campaign.not_run(steps, outcomes)
+    assert list(left) == [1, 2]
+    assert "does not answer" in left[1][1] and left[2][1] == "not reached: step 2 ended the scenario"
+
+
+def test_an_error_of_the_first_step_is_the_commands_own(tmp_path: Path) -> None:
+    def act(number: int, step: Step, plan: FaultPlan) -> Result:
+        raise Unreachable("the Kubernetes API does not answer", code="KUBE-UNREACHABLE")
+
+    with pytest.raises(Unreachable):
+        campaign.run(steps_of(Aim(1), Aim(2)), Scene(whole_cluster(), tmp_path).planned, act)

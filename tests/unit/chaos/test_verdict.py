@@ -24,10 +24,16 @@ reasons = st.sampled_from([(), ("because",)])
         ({"gone": 1}, Verdict.INVALID),
         ({"gone": 1, "breaches": ("b",)}, Verdict.SLO_BREACHED),
         ({"gone": 1, "stopped": True, "breaches": ("b",)}, Verdict.SLO_BREACHED),
+        ({"stopped": True}, Verdict.INVALID),
         ({"invalid": ("i",), "gone": 0}, Verdict.INVALID),
         ({"unsteady": "n", "gone": 0, "invalid": ("i",)}, Verdict.NOT_STEADY),
         ({"interrupted": "c", "invalid": ("i",)}, Verdict.ABORTED),
         ({"refused": "r", "gone": 0}, Verdict.REFUSED),
+        ({"not_undone": "n"}, Verdict.NOT_RECOVERED),
+        ({"not_undone": "n", "gone": 0}, Verdict.NOT_RECOVERED),
+        ({"not_undone": "n", "invalid": ("i",)}, Verdict.NOT_RECOVERED),
+        ({"not_undone": "n", "refused": "r", "gone": 0}, Verdict.NOT_RECOVERED),
+        ({"not_undone": "n", "interrupted": "c"}, Verdict.ABORTED),
     ],
 )
 def test_precedence(change: dict[str, object], verdict: Verdict) -> None:
@@ -44,6 +50,7 @@ def test_precedence(change: dict[str, object], verdict: Verdict) -> None:
         gone=st.integers(0, 3),
         stopped=st.booleans(),
         invalid=reasons,
+        not_undone=some_text,
         unrecovered=reasons,
         breaches=reasons,
     )
@@ -54,7 +61,12 @@ def test_it_passes_only_if_a_victim_is_gone_and_nothing_is_wrong(facts: Facts) -
     if verdict is Verdict.PASS:
         assert facts.gone >= 1
         assert not any((facts.refused, facts.interrupted, facts.unsteady, facts.invalid, facts.unrecovered))
-        assert not facts.breaches and (facts.gone == facts.planned or facts.stopped)
+        assert not facts.breaches and not facts.not_undone and (facts.gone == facts.planned or facts.stopped)
+
+
+def test_an_undo_that_failed_is_always_told() -> None:
+    _, why = judge(replace(FINE, not_undone="forbidden", interrupted="in the gate; nothing had been killed"))
+    assert why == ("in the gate; nothing had been killed", "the fault could not be undone: forbidden")
 
 
 def test_everything_else_that_is_wrong_is_told_too() -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from chaosctl.chaos import events as e
+from chaosctl.chaos.drill import Drilled
+from chaosctl.chaos.recovery import Clocks
+from chaosctl.chaos.verdict import Verdict
 from chaosctl.errors import UsageProblem
 from chaosctl.report import runs
-from chaosctl.report.junit import junit
+from chaosctl.report.junit import junit, not_run
 from chaosctl.report.prometheus import prometheus
 from chaosctl.report.runs import Told
 from tests.unit.chaos.story import FAULT, killed
@@ -31,13 +37,13 @@ def test_a_good_run_is_a_green_suite_with_a_case_per_fault_and_budget(good: Told
     found = suite(good)
     assert (found.get("failures"), found.get("errors"), found.get("skipped")) == ("0", "0", "0")
     names = [case.get("name") for case in found.findall("testcase")]
-    assert len(names) == int(found.get("tests", "0")) == 1 + 1 + 1 + 3 + 4
+    assert len(names) == int(found.get("tests", "0")) == 1 + 1 + 1 + 1 + 3 + 4
     assert "pod-kill web-1" in names and "downtime of at most 1 s on reused connections" in names
 
 
 def test_a_breached_budget_is_a_failure_of_its_own_case(breached: Told) -> None:
     failed = [c.get("name") for c in suite(breached).findall("testcase") if c.find("failure") is not None]
-    assert failed == [
+    assert failed == ["the verdict is PASS"] + [
         f"{budget} on {stream} connections"
         for stream in ("new", "reused")
         for budget in ("success of at least 99 %", "downtime of at most 1 s")
@@ -57,9 +63,68 @@ def test_an_invalid_run_is_an_error_and_judges_no_budget(told: Tell) -> None:
     found = suite(told(killed().told()[:-2]))
     assert found.get("failures") == "0"
     assert [c.get("name") for c in found.findall("testcase") if c.find("error") is not None] == [
-        "the measurement can be trusted"
+        "the verdict is PASS",
+        "the measurement can be trusted",
     ]
     assert int(found.get("skipped", "0")) == 4
+
+
+def test_a_step_without_a_run_is_an_error_of_its_own() -> None:
+    text = not_run("pod-kill", "REFUSED: too many", datetime(2026, 11, 23, 12, tzinfo=UTC))
+    found = ET.fromstring(text.split("\n", 1)[1]).find("testsuite")
+    assert found is not None and (found.get("errors"), found.get("timestamp")) == ("1", "2026-11-23T12:00:00")
+    (error,) = found.findall("testcase/error")
+    assert error.get("message") == "REFUSED: too many"
+
+
+def numbers(seconds: st.SearchStrategy[float]) -> st.SearchStrategy[float | None]:
+    return st.none() | seconds
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # `good` is only read
+@given(
+    verdict=st.sampled_from(Verdict),
+    gone=st.booleans(),
+    acknowledged=numbers(st.floats(0, 9)),
+    clocks=st.builds(Clocks, *[numbers(st.floats(-1, 9))] * 3),
+    alarms=st.lists(st.builds(Drilled, st.just("x"), *[numbers(st.floats(0, 99))] * 2), max_size=1).map(tuple),
+    streams=st.booleans(),
+)
+def test_a_suite_is_green_only_if_the_verdict_is_pass(
+    good: Told,
+    verdict: Verdict,
+    gone: bool,
+    acknowledged: float | None,
+    clocks: Clocks,
+    alarms: tuple[Drilled, ...],
+    streams: bool,
+) -> None:
+    kill = replace(good.result.kills[0], gone=gone, acknowledged=acknowledged)
+    result = replace(
+        good.result,
+        verdict=verdict,
+        reasons=(),
+        kills=(kill,),
+        clocks=clocks,
+        alarms=alarms,
+        streams=good.result.streams if streams else (),
+    )
+    found = suite(replace(good, result=result))
+    wrong = int(found.get("failures", "0")) + int(found.get("errors", "0"))
+    assert verdict is Verdict.PASS or wrong > 0
+    assert wrong == len(found.findall(".//failure")) + len(found.findall(".//error"))
+
+
+@pytest.mark.parametrize(
+    ("alarm", "outcome"),
+    [(Drilled("5xx", 60, 90), None), (Drilled("5xx", None, None), "failure"), (Drilled("5xx", 60, None), "failure")],
+)
+def test_every_expected_alarm_is_a_case(good: Told, alarm: Drilled, outcome: str | None) -> None:
+    verdict = Verdict.ALARM_SILENT if outcome else Verdict.PASS
+    found = suite(replace(good, result=replace(good.result, alarms=(alarm,), verdict=verdict)))
+    (case,) = [c for c in found.findall("testcase") if c.get("classname") == "chaosctl.alarm"]
+    assert case.get("name") == "the alarm 5xx goes off, and is over again"
+    assert (case.find("failure") is not None) == (outcome == "failure")
 
 
 def samples(told: Told) -> dict[str, float]:
