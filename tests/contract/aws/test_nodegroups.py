@@ -49,6 +49,13 @@ def test_a_group_needs_an_active_cluster(lab: Lab, make_cluster: MakeCluster, ne
         )
 
 
+@pytest.mark.parametrize("operation", ["list_nodegroups", "list_fargate_profiles", "list_addons"])
+def test_what_a_cluster_has_cannot_be_listed_without_the_cluster(lab: Lab, operation: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        getattr(lab.client("eks"), operation)(clusterName="elsewhere")
+    assert refused.value.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
 def test_a_group_is_active_when_its_nodes_are_ready(lab: Lab, make_nodegroup: MakeNodegroup) -> None:
     assert make_nodegroup()["status"] == "CREATING"
     first, second = lab.store.instances()

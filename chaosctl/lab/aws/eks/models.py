@@ -253,7 +253,17 @@ class LabEKSBackend(base.EKSBackend):
             raise InvalidRequestException(clusterName=name, message=base.CLUSTER_NOT_READY_MSG.format(clusterName=name))
         return cluster
 
+    def list_fargate_profiles(self, cluster_name: str, max_results: int, next_token: str | None) -> Any:
+        """ListFargateProfiles: moto's own ends in a KeyError where there is no such cluster."""
+        self.describe_cluster(cluster_name)
+        return super().list_fargate_profiles(cluster_name, max_results, next_token)
+
     # --- node groups
+
+    def list_nodegroups(self, cluster_name: str, max_results: int, next_token: str | None) -> Any:
+        """ListNodegroups: as with Fargate profiles."""
+        self.describe_cluster(cluster_name)
+        return super().list_nodegroups(cluster_name, max_results, next_token)
 
     def add_nodegroup(self, options: dict[str, Any], **given: Any) -> nodegroups.LabNodegroup:
         """CreateNodegroup; `options` are the members that moto's own class does not know."""
