@@ -50,8 +50,8 @@ class Release:
         return (self.manifest.strip(), self.hooks) == (other.manifest.strip(), other.hooks)
 
     def objects(self) -> list[Object]:
-        """The objects of the manifest, their namespace filled in."""
-        return [o for o in yaml.load_all(self.manifest, Loader=_Loader) if o]
+        """The objects of the manifest, those of a List one by one: charts render some, and the API has no such kind."""
+        return [o for found in yaml.load_all(self.manifest, Loader=_Loader) for o in _one_by_one(found)]
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -168,6 +168,12 @@ class Helm:
         command += ["--version", chart.version] if chart.version else []
         text = self._run(f"reading the CRDs of {chart.ref}", self._command.run(command))
         return [o for o in yaml.load_all(text, Loader=_Loader) if o]
+
+
+def _one_by_one(found: Object | None) -> list[Object]:
+    if not found:
+        return []
+    return list(found["items"] or ()) if found["kind"] == "List" else [found]
 
 
 class ReleaseMissing(StageFailed):

@@ -23,7 +23,7 @@ DEPLOYED = {
     "namespace": "shop",
     "version": 3,
     "info": {"status": "deployed"},
-    "manifest": "kind: A\n---\nkind: B\n",
+    "manifest": "kind: A\n---\nkind: List\nitems:\n- kind: B\n- kind: C\n---\nkind: List\nitems:\n---\n",
     "hooks": [{"name": "t", "events": ["test"], "last_run": {"phase": "Succeeded"}}],
 }
 
@@ -75,7 +75,7 @@ def release(**changes: object) -> Release:
 def test_a_release_is_read(helm: FakeHelm) -> None:
     found = helm.client().release("web", "shop")
     assert found is not None
-    assert (found.revision, found.status, [o["kind"] for o in found.objects()]) == (3, "deployed", ["A", "B"])
+    assert (found.revision, found.status, [o["kind"] for o in found.objects()]) == (3, "deployed", ["A", "B", "C"])
 
 
 def test_the_last_test_run_is_no_difference(helm: FakeHelm) -> None:
