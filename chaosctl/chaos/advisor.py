@@ -260,12 +260,19 @@ class _Judge:
         if request.status == 503 and self._line.targets and not self._serving(_begin(request)):
             return None
         for leaving in self._leaving:
-            if leaving.stops - SLACK <= _end(request) and _begin(request) <= leaving.gone + AFTER:
+            if leaving.stops - SLACK <= _end(request) and _begin(request) <= self._let_go(leaving) + AFTER:
                 if not self._sent_to(leaving.pod, _begin(request)):
                     continue
                 cause = Cause.PRE_STOP if leaving.warned else Cause.KILLED
                 return Finding(request, cause, leaving.pod.name, _end(request) - leaving.ending)
         return None
+
+    def _let_go(self, leaving: _Leaving) -> float:
+        """When it was gone from the API and from the load balancer, which may go on sending to an address without a pod."""
+        target = self._line.target_of(leaving.pod)
+        served = target.spells(self._line.ended) if target else []
+        kept = [spell.end for spell in served if spell.state == HEALTHY and spell.begin <= leaving.ending < spell.end]
+        return max(leaving.gone, *kept) if kept else leaving.gone
 
     def _network(self, request: Request) -> Finding | None:
         """No answer came while a fault was between a pod and the others. What a pod answered did get through."""

@@ -32,6 +32,14 @@ def test_a_pre_stop_that_is_too_short() -> None:
     assert found.requests == 230 and found.outcomes == "230 status 502"
 
 
+def test_a_pod_that_is_gone_long_before_the_load_balancer_lets_it_go() -> None:
+    """Seen with the real controller, whose leader was on the node that was drained: the next one takes 15 s to lead."""
+    story = Story(replace(SOUND, pre_stop=1.0)).leaves(0.05, 1, 1.5).arrives(0.1, 4, 3.0).target(9.0, 1, "draining")
+    found = advice(story, {(1.2, 8.9): ("both", "timeout", 0)})
+    assert found.cause is Cause.PRE_STOP
+    assert found.setting == "preStopSleepSeconds: 10"
+
+
 def test_no_readiness_gate() -> None:
     """A rollout: new pods are Ready at once, old ones go, and the balancer has not looked at the new ones yet."""
     story = Story(replace(SOUND, gates=()))
