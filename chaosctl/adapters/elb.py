@@ -62,7 +62,6 @@ class TargetGroup:
     unhealthy: int
     deregistration_delay: float | None
     idle_timeout: float | None
-    arn: str = ""
 
 
 def all_load_balancers(aws: Aws) -> list[LoadBalancer]:
@@ -197,10 +196,18 @@ def groups_behind(aws: Aws, load_balancer: LoadBalancer) -> list[TargetGroup]:
             unhealthy=group["UnhealthyThresholdCount"],
             deregistration_delay=_deregistration_delay(aws, group["TargetGroupArn"]),
             idle_timeout=idle,
-            arn=group["TargetGroupArn"],
         )
-        for group in aws.pages("elbv2", "describe_target_groups", "TargetGroups", LoadBalancerArn=load_balancer.arn)
+        for group in _groups(aws, load_balancer)
     ]
+
+
+def group_arns(aws: Aws, load_balancer: LoadBalancer) -> list[str]:
+    """ARNs of the target groups of a load balancer."""
+    return [group["TargetGroupArn"] for group in _groups(aws, load_balancer)]
+
+
+def _groups(aws: Aws, load_balancer: LoadBalancer) -> Iterator[Any]:
+    return aws.pages("elbv2", "describe_target_groups", "TargetGroups", LoadBalancerArn=load_balancer.arn)
 
 
 def _deregistration_delay(aws: Aws, group: str) -> float | None:

@@ -268,7 +268,7 @@ class _Judge:
         return None
 
     def _let_go(self, leaving: _Leaving) -> float:
-        """When it was gone from the API and from the load balancer, which may go on sending to an address without a pod."""
+        """When it was gone from the API and from the load balancer, which may send where no pod is any more."""
         target = self._line.target_of(leaving.pod)
         served = target.spells(self._line.ended) if target else []
         kept = [spell.end for spell in served if spell.state == HEALTHY and spell.begin <= leaving.ending < spell.end]

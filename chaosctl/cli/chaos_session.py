@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from chaosctl.adapters import cloudwatch, elb, http
@@ -245,10 +245,8 @@ class Chaos:
             return None
         settings, aws = self._session.settings, self._access.aws
         balancer = _balancer(self._access, self._access.kube, settings.namespace, settings.release)
-        for group in elb.groups_behind(aws, balancer):
-            known = asdict(group)
-            return HealthCheck(**{field.name: known[field.name] for field in fields(HealthCheck)})
-        return None
+        groups = elb.groups_behind(aws, balancer)
+        return HealthCheck(**asdict(groups[0])) if groups else None
 
 
 def _balancer(access: Access, kube: Kube, namespace: str, release: str) -> elb.LoadBalancer:

@@ -147,12 +147,12 @@ def _places(settings: Settings, aws: Aws) -> dict[str, dict[str, str]]:
             remedy="run `chaosctl app`, or `chaosctl up` for everything",
         )
     balancer = {"LoadBalancer": dimension_of(found.arn)}
-    groups = elb.groups_behind(aws, found)
+    groups = elb.group_arns(aws, found)
     cluster = {"ClusterName": settings.cluster_name}
     workload = {"Namespace": settings.namespace, "PodName": settings.release}
     return {
         "balancer": balancer,
-        "targets": {**balancer, **({"TargetGroup": dimension_of(groups[0].arn)} if groups else {})},
+        "targets": {**balancer, **({"TargetGroup": dimension_of(groups[0])} if groups else {})},
         "cluster": cluster,
         "workload": {**cluster, **workload},
     }

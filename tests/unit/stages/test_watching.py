@@ -48,12 +48,7 @@ class FakeAws:
 
     def describe_target_groups(self, LoadBalancerArn: str) -> list[dict[str, Any]]:
         assert LoadBalancerArn == OURS
-        numbers = ("HealthCheckIntervalSeconds", "HealthCheckTimeoutSeconds", "HealthyThresholdCount")
-        counted = dict.fromkeys((*numbers, "UnhealthyThresholdCount"), 2)
-        return [{"TargetGroupArn": ARN.format("targetgroup/web/3"), **counted}]
-
-    def describe_target_group_attributes(self, TargetGroupArn: str) -> dict[str, Any]:
-        return {"Attributes": []}
+        return [{"TargetGroupArn": ARN.format("targetgroup/web/3")}]
 
     def get_metric_data(self, MetricDataQueries: list[Any], EndTime: datetime, **_: Any) -> Iterator[dict[str, Any]]:
         last = EndTime - timedelta(minutes=2)  # the end is that of the minute which runs
