@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from moto.core.base_backend import BackendDict
 
+from chaosctl.adapters.aws import Aws
 from chaosctl.lab.aws import corrections, operator_account, patience, server
 from chaosctl.lab.aws.scaling import Scaling
 from chaosctl.lab.aws.store import MotoStore
@@ -53,6 +54,12 @@ class Lab:
         return _client(self.url, service) if not options else _make_client(self.url, service, options)
 
     operator = client
+
+    @property
+    def aws(self) -> Aws:
+        """The same AWS as chaosctl itself sees it, as the operator."""
+        keys = {"AWS_ACCESS_KEY_ID": self.key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": self.key["SecretAccessKey"]}
+        return Aws({"AWS_ENDPOINT_URL": self.url, **keys}, REGION)
 
 
 class _Operator:

@@ -10,7 +10,6 @@ from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from chaosctl.adapters.acm import served
-from chaosctl.adapters.aws import Aws
 from chaosctl.lab.aws import issuing
 from tests.contract.aws.conftest import Lab, Network
 
@@ -68,8 +67,7 @@ def test_clients_that_trust_the_authority_accept_it(lab: Lab, arn: str) -> None:
 def test_one_in_use_cannot_be_deleted(lab: Lab, arn: str, network: Network) -> None:
     prove(lab, arn)
     elbv2, acm = lab.client("elbv2"), lab.client("acm")
-    keys = {"AWS_ACCESS_KEY_ID": lab.key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": lab.key["SecretAccessKey"]}
-    own = Aws({"AWS_ENDPOINT_URL": lab.url, **keys}, "us-west-2")
+    own = lab.aws
     balancer = elbv2.create_load_balancer(Name="web", Subnets=network.subnets)["LoadBalancers"][0]["LoadBalancerArn"]
     fixed = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}]
     given = {"Protocol": "HTTPS", "Port": 443, "Certificates": [{"CertificateArn": arn}], "DefaultActions": fixed}

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from chaosctl.adapters.aws import Aws
 from chaosctl.errors import Unreachable
 from chaosctl.events import ignore
 from chaosctl.stages import logs as stage
 from chaosctl.stages.logs import CloudWatch, Wanted, expression, follow, read
-from tests.contract.aws.conftest import REGION, Lab
+from tests.contract.aws.conftest import Lab
 
 GROUP, STREAM = "/aws/containerinsights/demo/application", "node-application.var.log.containers.web.log"
 NOW = int(time.time() * 1000)
 SHOP = Wanted("shop")
-
-
-def aws(url: str, key: dict[str, str]) -> Aws:
-    keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-    return Aws({"AWS_ENDPOINT_URL": url, **keys}, REGION)
 
 
 @pytest.fixture
@@ -30,7 +25,7 @@ def cloudwatch(lab: Lab) -> CloudWatch:
     client = lab.client("logs")
     client.create_log_group(logGroupName=GROUP)
     client.create_log_stream(logGroupName=GROUP, logStreamName=STREAM)
-    return CloudWatch(aws(lab.url, lab.key), "demo")
+    return CloudWatch(lab.aws, "demo")
 
 
 def put(lab: Lab, *lines: tuple[str, str], at: int = NOW, namespace: str = "shop", first: int = 0) -> None:
@@ -82,9 +77,9 @@ def test_what_comes_later_is_followed(lab: Lab, cloudwatch: CloudWatch, monkeypa
 
 def test_a_group_exists_or_not(lab: Lab, cloudwatch: CloudWatch) -> None:
     assert cloudwatch.exists()
-    assert not CloudWatch(aws(lab.url, lab.key), "dem").exists()
+    assert not CloudWatch(lab.aws, "dem").exists()
 
 
-def test_nobody_answers() -> None:
+def test_nobody_answers(lab: Lab) -> None:
     with pytest.raises(Unreachable):
-        CloudWatch(aws("http://127.0.0.1:9", {"AccessKeyId": "none", "SecretAccessKey": "none"}), "demo").exists()
+        CloudWatch(replace(lab, url="http://127.0.0.1:9").aws, "demo").exists()

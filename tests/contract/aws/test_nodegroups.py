@@ -10,7 +10,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chaosctl.adapters import eks
-from chaosctl.adapters.aws import Aws
 from chaosctl.adapters.eks import Sizes
 from chaosctl.adapters.inventory import Deployment
 from chaosctl.events import ignore
@@ -241,19 +240,17 @@ def test_chaosctl_resizes_a_group_in_one_request(
     monkeypatch.setattr(eks, "POLL_SECONDS", 0.01)
     make_nodegroup(tags={"chaosctl:cluster": "demo"})
     all_ready(lab)
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    aws = Aws({"AWS_ENDPOINT_URL": lab.url, **keys}, "us-west-2")
-    (group,) = eks.node_groups(aws, Deployment("demo", {"chaosctl:cluster": "demo"}))
+    (group,) = eks.node_groups(lab.aws, Deployment("demo", {"chaosctl:cluster": "demo"}))
     assert group.sizes == Sizes(1, 4, 2)
     with ready_as_they_come(lab):
-        eks.resize(aws, group, wanted, ignore)
+        eks.resize(lab.aws, group, wanted, ignore)
     assert nodegroup(lab)["status"] == "ACTIVE"
     assert nodegroup(lab)["scalingConfig"] == {
         "minSize": wanted.least,
         "maxSize": wanted.most,
         "desiredSize": wanted.desired,
     }
-    assert list(eks.node_groups(aws, Deployment("demo", {"chaosctl:cluster": "another"}))) == []
+    assert list(eks.node_groups(lab.aws, Deployment("demo", {"chaosctl:cluster": "another"}))) == []
 
 
 @contextmanager
