@@ -41,7 +41,7 @@ class Refused(Exception):
     """The signature proves nothing; the text says why."""
 
 
-class Expired(Refused):
+class SessionOver(Refused):
     """It is that of a session which is over."""
 
 
@@ -169,7 +169,7 @@ def _session_key(access_key: str) -> Key | None:
         if session is None:
             continue
         if session.expiration.replace(tzinfo=UTC) < datetime.now(UTC):
-            raise Expired("its session has expired")
+            raise SessionOver("its session has expired")
         identity = Identity(session.arn, session.role_arn, session.user_id, account, access_key, session.session_name)
         return Key(session.secret_access_key, session.session_token, identity)
     return None

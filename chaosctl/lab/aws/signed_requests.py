@@ -19,7 +19,7 @@ from wsgiref.types import WSGIEnvironment
 from botocore.utils import normalize_url_path
 
 from .refusals import Refusal, Why
-from .signatures import Expired, Identity, Key, Refused, key_of
+from .signatures import Identity, Key, Refused, SessionOver, key_of
 from .world import LOCK
 
 # What moto tells from this header (service, region, and whose account) it must tell as we do: nothing but small letters
@@ -133,7 +133,7 @@ def _key(claim: Claim) -> Key:
     try:
         with LOCK:
             key = key_of(claim.key)
-    except Expired as why:
+    except SessionOver as why:
         raise Refusal(Why.SESSION_OVER, "The security token included in the request is expired") from why
     except Refused as why:
         raise Refusal(Why.UNKNOWN_KEY, "The security token included in the request is invalid.") from why
