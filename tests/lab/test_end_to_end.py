@@ -264,6 +264,21 @@ def test_up_killed_half_way_is_carried_on_by_the_next(user: User, deployed: str)
     user.chaosctl("up")
 
 
+def test_the_api_server_is_gone_in_the_middle_of_a_stage(user: User, deployed: str) -> None:
+    """And nobody starts it again: the lab's supervisor is gone as well. The next `up` brings both back."""
+    user.kubectl("-n", "chaotic-backend", "delete", "deployment", "chaotic-backend")
+    process = user.start("app")
+    assert process.stderr is not None
+    said = next(line for line in process.stderr if "installing chaotic-backend" in line)
+    for program in ("supervisor.supervisord", "kube-apiserver"):
+        user.run("pkill", "-KILL", "-f", f"{program} .*{user.state}/")
+    _, rest = process.communicate(timeout=300)
+    said += rest
+    assert (process.returncode, said.count("Error:"), "Traceback" in said) == (7, 1, False), said
+    user.chaosctl("up")
+    assert len(pods(user)) == 3
+
+
 def test_down_removes_everything_and_proves_it(user: User, url: str) -> None:
     user.chaosctl("down", "--yes")
     config = YAML(typ="safe").load(user.kubeconfig.read_text())

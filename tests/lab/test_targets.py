@@ -44,7 +44,8 @@ images = "http://{images}"
 upstream = true
 """
 VALUES = "image: {pullPolicy: IfNotPresent}\n"  # the nodes of a lab have no way to a registry
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "context.md"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS, POLICY = ROOT / "docs" / "context.md", ROOT / "docs" / "deployer-policy.json"
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,15 @@ def lab_user(
 
 @pytest.fixture(scope="module")
 def user(lab_user: User) -> AwsUser:
-    """The same user, who now means AWS."""
+    """The same user, who now means AWS, where they may do what docs/deployer-policy.json allows, and nothing else."""
+    iam, name = lab_user.aws("iam"), "deployer"
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=POLICY.read_text())
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
     told = re.findall(r"^export (AWS_\w+)=(\S+)$", lab_user.chaosctl("lab", "env").stdout, re.MULTILINE)
-    kept = {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"}
-    return AwsUser(lab_user.home, tuple((name, value) for name, value in told if name in kept))
+    kept = {"AWS_ENDPOINT_URL", "AWS_EC2_METADATA_DISABLED"}
+    return AwsUser(lab_user.home, tuple({**{n: value for n, value in told if n in kept}, **keys}.items()))
 
 
 @pytest.fixture(scope="module")
