@@ -11,6 +11,7 @@ from chaosctl.adapters.aws import Aws
 
 QUERIES_AT_ONCE = 500  # that GetMetricData takes
 SETTLING = timedelta(minutes=4)  # two periods of evaluation, and the time until their metrics are published
+FIRST = timedelta(minutes=2)  # within which a new alarm has been judged; what comes later, data have brought about
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Alarm:
     def settling(self) -> bool:
         """Whether its state is that of the first minutes, when there is nothing yet that it could have judged.
 
-        Where missing data counts as breaching, a new alarm goes off at once.
+        Where missing data counts as breaching, a new alarm goes off at once. What goes off later has seen something.
         """
-        return self._as_it_began(SETTLING)
+        return self._as_it_began(SETTLING, FIRST)
 
     @property
     def blind(self) -> bool:
@@ -41,12 +42,12 @@ class Alarm:
         What is published once a day may take a day to come. After that, no data mean that nobody looks.
         """
         first = max(SETTLING, timedelta(seconds=self.period))
-        return self.state == "INSUFFICIENT_DATA" and not self._as_it_began(first)
+        return self.state == "INSUFFICIENT_DATA" and not self._as_it_began(first, first)
 
-    def _as_it_began(self, first: timedelta) -> bool:
-        """Whether its state is one of its `first` time, which is not over."""
+    def _as_it_began(self, young: timedelta, first: timedelta) -> bool:
+        """Whether it is not older than `young`, and its state is one of its `first` time."""
         since = self.since or self.changed
-        if since is None or self.changed is None or datetime.now(UTC) - self.changed > first:
+        if since is None or self.changed is None or datetime.now(UTC) - self.changed > young:
             return False
         return since - self.changed < first
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,7 @@ class HealthCheck:
 
 @dataclass(frozen=True)
 class AppSettings:
-    """Of one pod (they are alike) and of the load balancer in front of it; None where there is no such thing.
+    """Of the app's newest pod and of the load balancer in front of it; None where there is no such thing.
 
     replicas  pods when the run began
     gates     readiness gates: a pod with one is Ready only when the load balancer serves it
@@ -60,12 +60,18 @@ class AppSettings:
     balancer: HealthCheck | None = None
 
     @classmethod
-    def of(cls, pod: Object, replicas: int, balancer: HealthCheck | None = None) -> AppSettings:
-        """From a pod as the API server has it; its first container is the app."""
-        spec = pod["spec"]
+    def of(cls, pods: Sequence[Object], balancer: HealthCheck | None = None) -> AppSettings | None:
+        """From the app's pods as the API server has them; the first container of each is the app.
+
+        After a rollout pods of the version before it are still ending: nothing is to be learned from those.
+        """
+        staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        if not staying:
+            return None
+        spec = max(staying, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))["spec"]
         container = spec["containers"][0]
         return cls(
-            replicas=replicas,
+            replicas=len(staying),
             gates=tuple(gate["conditionType"] for gate in spec.get("readinessGates") or ()),
             pre_stop=_pre_stop(container.get("lifecycle") or {}),
             grace=float(spec.get("terminationGracePeriodSeconds", 30)),

@@ -88,7 +88,7 @@ def report(
 def runs(session: Session) -> Report:
     """List earlier runs of this environment with their verdicts, the newest first."""
     found = journals.runs(_directory(session))
-    rows = [(run.name, run.began, run.fault, run.verdict or "cut short") for run in found]
+    rows = [(run.name, run.began, run.fault, run.outcome) for run in found]
     text: str | Table = Table(("run", "began", "fault", "verdict"), rows) if rows else "There has been no run yet."
     return Report({"runs": [asdict(run) for run in found]}, (text,))
 

@@ -236,8 +236,7 @@ class Chaos:
         """For the advisor, which does without what cannot be read."""
         with contextlib.suppress(ChaosctlError):
             pods = self._access.kube.list(PODS, place.namespace, labels=place.selector)
-            if pods:
-                return AppSettings.of(pods[0], len(pods), self._health_check())
+            return AppSettings.of(pods, self._health_check())
         return None
 
     def _health_check(self) -> HealthCheck | None:

@@ -175,7 +175,7 @@ def _chaos(seen: Status, run: Run | None) -> str:
     """Journals are where chaos ran; what a colleague's machine did is not known here."""
     if run is None:
         return "Last chaos: none on this machine" if seen.deployed else ""
-    return f"Last chaos: {run.verdict or 'cut short'}, {run.fault}, {run.began} ({run.name})"
+    return f"Last chaos: {run.outcome}, {run.fault}, {run.began} ({run.name})"
 
 
 def _spent(seen: Status, *, free: bool) -> str:

@@ -29,13 +29,18 @@ TAIL = 65_536  # bytes: the last line of a journal fits
 
 @dataclass(frozen=True)
 class Run:
-    """One earlier run, as first and last line of its journal tell it. `verdict` is empty when it was cut short."""
+    """A run, as the ends of its journal tell it. `verdict` is empty while it runs, and when it was cut short."""
 
     name: str
     began: str
     fault: str
     verdict: str
     journal: Path
+
+    @property
+    def outcome(self) -> str:
+        """In words; the journal of a run that was killed looks like that of one that goes on."""
+        return self.verdict or "no verdict: it runs, or was cut short"
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def newest(directory: Path) -> Run | None:
 def latest(directory: Path) -> Run | None:
     """The last one that was begun; a scenario as a whole, which is as good as its worst step.
 
-    A step that was refused has no journal, and one that was cut short no verdict: so has the scenario then.
+    A step that was refused has no journal, and one that runs or was cut short no verdict: so has the scenario then.
     """
     last = newest(directory)
     if last is None or last.journal.parent.parent == directory:
@@ -76,7 +81,8 @@ def latest(directory: Path) -> Run | None:
     known, whole = [verdict.value for verdict in WORSE], last.journal.parent.parent
     steps = [run for path in sorted(whole.glob(f"*/{NAME}")) if (run := _run(path, directory)) is not None]
     bad = max(steps, key=lambda run: known.index(run.verdict) if run.verdict else len(known))
-    told = f", the worst is {bad.journal.parent.name} ({bad.fault})" if bad.verdict != Verdict.PASS.value else ""
+    which = "the worst is" if bad.verdict else "not ended is"
+    told = f", {which} {bad.journal.parent.name} ({bad.fault})" if bad.verdict != Verdict.PASS.value else ""
     many = f"{len(steps)} step{'s' if len(steps) > 1 else ''}"
     return Run(whole.name, steps[0].began, f"scenario, {many}{told}", bad.verdict, bad.journal)
 

@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.usefixtures("deploy
 APP = "chaotic-backend"
 GATE = "elbv2.k8s.aws/pod-readiness-gate-inject"
 SLOW = "CHAOTIC_BAD_ANSWERS"
+LIVES_BEFORE_IT_SERVES = {"CHAOTIC_COLD_START_SECONDS": "10,10", "CHAOTIC_ALIVE_AT_ONCE": "1"}
 
 
 @dataclass(frozen=True)
@@ -40,21 +41,26 @@ class Wrong:
 
 WRONG = {
     "pre-stop": Wrong(
-        {"preStopSleepSeconds": 0},
+        {"preStopSleepSeconds": 1},
         ("pod-kill",),
         "PRE_STOP",
         "preStopSleepSeconds",
         {SLOW: "0,1", "CHAOTIC_DRAIN_SECONDS": "0"},
     ),
     "readiness gate": Wrong(
-        {"preStopSleepSeconds": 2}, ("rolling-restart",), "NO_GATE", "pod-readiness-gate-inject", gated=False
+        {"probes": {"readiness": {"path": "/health/live"}}},
+        ("rolling-restart",),
+        "NO_GATE",
+        "pod-readiness-gate-inject",
+        LIVES_BEFORE_IT_SERVES,
+        gated=False,
     ),
     "deregistration delay": Wrong(
         {"ingress": {"deregistrationDelaySeconds": 0}},
         ("pod-kill",),
         "DEREGISTRATION",
         "ingress.deregistrationDelaySeconds",
-        {SLOW: "0,1.8"},
+        {SLOW: "0,1"},
     ),
     "keep-alive": Wrong({}, ("scale",), "KEEP_ALIVE", "keep-alive time-out", {"CHAOTIC_KEEP_ALIVE_RACES": "0.2"}),
     "cold start": Wrong(
@@ -65,7 +71,7 @@ WRONG = {
         ("pod-kill",),
         "COLD_START",
         "probes.readiness.path",
-        {"CHAOTIC_COLD_START_SECONDS": "10,10", "CHAOTIC_ALIVE_AT_ONCE": "1"},
+        LIVES_BEFORE_IT_SERVES,
     ),
     "crash": Wrong(
         {

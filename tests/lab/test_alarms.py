@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import time
@@ -24,6 +25,7 @@ from tests.lab.user import User
 pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.usefixtures("deployed")]
 CLUSTER = "chaotic-backend-cluster"
 PATIENCE = 600  # seconds for an alarm
+MEASURED = logging.getLogger(__name__)  # what docs/observability.md tells: `--log-cli-level=INFO` shows it
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +40,15 @@ def user(newcomer: User, told: tuple[str, Received]) -> User:
     return newcomer
 
 
-def wait_for(user: User, alarm: str, state: str) -> float:
-    """Wait until the alarm is in that state; returns after how many seconds."""
+def wait_for(user: User, alarm: str, state: str) -> None:
+    """Wait until the alarm is in that state."""
     cloudwatch, begun = user.aws("cloudwatch"), time.monotonic()
     while True:
         [found] = cloudwatch.describe_alarms(AlarmNames=[f"{CLUSTER}/{alarm}"])["MetricAlarms"]
         if found["StateValue"] == state:
-            return time.monotonic() - begun
+            seconds = time.monotonic() - begun
+            MEASURED.info("%s: %s after %.0f s, since %s", alarm, state, seconds, found["StateUpdatedTimestamp"])
+            return
         assert time.monotonic() - begun < PATIENCE, found["StateReason"]
         time.sleep(1)
 
@@ -63,6 +67,7 @@ def test_the_scenario_sees_seven_alarms_go_off_and_be_over(user: User, told: tup
     result = user.json("chaos", "run", "alarms", timeout=4500)
     assert result["verdict"] == "PASS", result
     drilled = {alarm["name"]: alarm for step in result["steps"] for alarm in step["alarms"]}
+    MEASURED.info("%s", drilled)
     of_app = {"5xx", "latency", "few-targets", "unhealthy-targets", "crash-loop", "unready-pods"}
     assert set(drilled) == {*of_app, "few-nodes"}
     assert all(alarm["went_off"] and alarm["was_over"] for alarm in drilled.values())

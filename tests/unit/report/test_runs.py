@@ -61,9 +61,12 @@ def test_a_good_scenario_passes_whatever_was_before_it(ran: Ran, tmp_path: Path)
     assert found is not None and (found.verdict, found.fault) == ("PASS", "scenario, 2 steps")
 
 
-def test_a_step_that_was_cut_short_leaves_no_verdict(ran: Ran, tmp_path: Path) -> None:
+def test_a_step_that_runs_or_was_cut_short_leaves_no_verdict(ran: Ran, tmp_path: Path) -> None:
     ran("20261123-120000/01-pod-kill", "SLO BREACHED")
     ran("20261123-120000/02-pod-kill")
     journal = tmp_path / "20261123-120000" / "02-pod-kill" / NAME
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
     assert verdict(tmp_path) == ("20261123-120000", "")
+    found = latest(tmp_path)
+    assert found is not None and found.outcome == "no verdict: it runs, or was cut short"
+    assert found.fault.startswith("scenario, 2 steps, not ended is 02-pod-kill (pod-kill")

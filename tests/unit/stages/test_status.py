@@ -217,6 +217,12 @@ def test_a_new_alarm_that_has_seen_nothing_yet_is_no_trouble(page: Page, minutes
     assert page(World(alarms=[alarm])).troubles == (["the alarm few-targets fires"] if troubled else [])
 
 
+def test_a_new_alarm_that_goes_off_once_it_has_seen_something_is_trouble(page: Page) -> None:
+    made = datetime.now(UTC) - timedelta(minutes=3)
+    alarm = Alarm("c/few-nodes", "ALARM", "[1, 1]", made + timedelta(seconds=138), changed=made)
+    assert page(World(alarms=[alarm])).troubles == ["the alarm few-nodes fires"]
+
+
 @pytest.mark.parametrize(
     ("period", "made", "since", "troubled"),
     [
