@@ -280,7 +280,8 @@ def _wait_for_entry(process: subprocess.Popen[bytes], known: set[Path]) -> None:
 
 
 def _entries() -> list[Path]:
-    return sorted(state_dir().rglob("chaos/undo/*.undo.json"))
+    # Of all environments; the lab beside them is a deep tree that changes while one walks through it.
+    return sorted((state_dir() / "environments").glob("*/*/chaos/undo/*.undo.json"))
 
 
 def _name(obj: Any) -> str:
