@@ -44,16 +44,13 @@ class Debian:
         self._offline = False
 
     def offers(self, bundle: Bundle) -> bool:
-        """See Source."""
         return bundle.debs is not None
 
     def obstacle(self, bundle: Bundle) -> str:
-        """See Source."""
         here = all(map(shutil.which, ("apt-get", "apt-cache", "dpkg-deb")))
         return "" if here else "this machine has no apt"
 
     def fetch(self, bundles: Sequence[Bundle], delivery: Delivery) -> None:
-        """See Source."""
         lock = self._context.lock("apt")
         try:
             if self._supply(bundles, delivery):

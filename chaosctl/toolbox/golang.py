@@ -57,11 +57,9 @@ class GoBuild:
         self._known: dict[str, str] | None = None
 
     def offers(self, bundle: Bundle) -> bool:
-        """See Source."""
         return bundle.go is not None
 
     def obstacle(self, bundle: Bundle) -> str:
-        """See Source."""
         facts = self._go()
         if not facts:
             return f"there is no Go on the PATH, {OLDEST_GO} or newer is needed"
@@ -73,7 +71,6 @@ class GoBuild:
         return ""
 
     def fetch(self, bundles: Sequence[Bundle], delivery: Delivery) -> None:
-        """See Source."""
         lock = self._context.lock("go")
         try:
             for module in sorted({b.go.module for b in bundles if b.go}):

@@ -90,11 +90,9 @@ class Downloads:
         self._http = Downloader(context.store.downloads, mirror, context.reach, context.emit, context.cancellation)
 
     def offers(self, bundle: Bundle) -> bool:
-        """See Source."""
         return bundle.download is not None
 
     def obstacle(self, bundle: Bundle) -> str:
-        """See Source."""
         assert bundle.download is not None
         if self._refused:
             return "downloads are switched off (toolbox.packages_only)"
@@ -112,7 +110,6 @@ class Downloads:
             self._reach.probe([*(self._http.source(f.url) for f in files), *filter(None, lists)])
 
     def fetch(self, bundles: Sequence[Bundle], delivery: Delivery) -> None:
-        """See Source."""
         try:
             with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
                 list(pool.map(lambda b: attempt(b, delivery, partial(self._one, b)), bundles))

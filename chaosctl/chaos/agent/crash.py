@@ -23,5 +23,4 @@ class Crash(Act):
         self.over = f"process {container.main} was killed"
 
     def proof(self) -> str:
-        """See Act."""
         return self.over

@@ -82,7 +82,6 @@ class Network(Act):
         divert([route for route in routes if route.device == own], own, self.NAME)
 
     def work(self, until: float) -> None:
-        """See Act."""
         while (now := time.monotonic()) < until:
             wake = min(until, self._waiting[0][0]) if self._waiting else until
             select.select([self._tun], [], [], max(0.0, wake - now))
@@ -118,7 +117,6 @@ class Network(Act):
             self._waited += time.monotonic() - came
 
     def proof(self) -> str:
-        """See Act."""
         said = [f"{self._lost} of {self._seen} packets lost"] if self._lost else []
         if self._passed and self._delay:
             said.append(f"{self._passed} packets delayed by {1000 * self._waited / self._passed:.0f} ms on average")

@@ -37,7 +37,6 @@ class Pressure(Act):
         return self._resources.enter_context(inside(self.container, work))
 
     def work(self, until: float) -> None:
-        """See Act."""
         ended, _, _ = select.select([self._main], [], [], max(0.0, until - time.monotonic()))
         if ended:
             self.over = "the container has ended"
@@ -116,7 +115,6 @@ class Memory(Pressure):
         self.worker(lambda: fill(container, self._wanted))
 
     def proof(self) -> str:
-        """See Act."""
         used, limit = self.container.memory(), self.container.memory_limit()
         full = used > 0.97 * self._wanted
         return f"{used / MIB:.0f} of {limit / MIB:.0f} MiB in use" if full else ""

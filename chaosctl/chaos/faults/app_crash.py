@@ -32,7 +32,6 @@ class AppCrash(Fault):
     shows_within = 60.0  # the liveness probe has to fail several times
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
-        """See Fault."""
         offering = [obj for obj in cluster.list(PODS, place.namespace, place.selector) if _command(obj)]
         return "" if offering else f"this backend offers no crash: no pod has the annotation {COMMAND}"
 
@@ -45,13 +44,11 @@ class AppCrash(Fault):
         return workload.make(self.name, aim, place, victims, workload.ready_count(cluster, place))
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         return f"crash {', '.join(victim.name for victim in plan.victims)}"
 
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         for victim in plan.victims:
             if stop():
                 return

@@ -45,7 +45,6 @@ class BadRollout(Fault):
     options = Options
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
-        """See Fault."""
         options: Options = self.told(aim.options)
         found = workload.deployment(cluster, place)
         if options.kind in SERVING and not _variable(found):
@@ -60,12 +59,10 @@ class BadRollout(Fault):
         return workload.make(self.name, aim, place, (workload.as_victim(found, ""),), ready, held=True)
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         options: Options = self.told(plan.options)
         return f"roll out a version of {plan.victims[0].name} with a bad {options.kind}"
 
     def undo_data(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Fault."""
         found = workload.deployment(cluster, plan.place)
         return template.change(found, plan.place, *self._change(plan, template.container(found), _variable(found)))
 
@@ -91,7 +88,6 @@ class BadRollout(Fault):
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         if stop():
             return
         template.make(written, cluster)
@@ -115,7 +111,6 @@ class BadRollout(Fault):
         return Look(missing=missing)
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
-        """See Fault."""
         return template.put_back(data, cluster)
 
 

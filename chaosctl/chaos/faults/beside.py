@@ -48,7 +48,6 @@ class Beside(Fault):
         """What the agent is told: its act, and what that takes."""
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
-        """See Fault."""
         return helper.refused(cluster)
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
@@ -60,7 +59,6 @@ class Beside(Fault):
         return workload.make(self.name, aim, place, victims, workload.ready_count(cluster, place), held=self.held)
 
     def undo_data(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Fault."""
         names = [helper.name_of(self.name, victim.uid) for victim in _pods_of(plan)]
         return {"namespace": cluster.helpers.namespace, "helpers": names}
 
@@ -128,7 +126,6 @@ class Beside(Fault):
         return Look({uid: word.said for uid, word in words.items() if word.state == helper.ACTING and word.said})
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
-        """See Fault."""
         ended = helper.end(cluster, data["namespace"], data["helpers"])
         return f"what the helpers of {self.name} did has ended" if ended else "nothing to put back: no helper is left"
 

@@ -36,7 +36,6 @@ class BiggerPods(Fault):
     options = Options
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
-        """See Fault."""
         found = cluster.get(DEPLOYMENTS, AUTOSCALER, NAMESPACE) or {}
         if not found.get("status", {}).get("availableReplicas"):
             return f"nothing adds nodes: no {AUTOSCALER} serves in {NAMESPACE} (infra.node_autoscaling)"
@@ -53,12 +52,10 @@ class BiggerPods(Fault):
         return workload.make(self.name, aim, place, (victim,), ready, held=True)
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         (victim,) = plan.victims
         return f"roll out a version of {victim.name} that does not fit on {victim.before}"
 
     def undo_data(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Fault."""
         found = workload.deployment(cluster, plan.place)
         resources = template.container(found).get("resources") or {}
         return template.change(found, plan.place, "resources", enlarged(resources, self._request(found, cluster)))
@@ -74,7 +71,6 @@ class BiggerPods(Fault):
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         if stop():
             return
         template.make(written, cluster)
@@ -96,7 +92,6 @@ class BiggerPods(Fault):
         return Look({victim.uid: evidence} if serves and now > before else {}, unfinished or missing)
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
-        """See Fault."""
         return template.put_back(data, cluster)
 
 

@@ -19,9 +19,7 @@ class ContainerCrash(Beside):
     shows_within = 60.0  # a container that has crashed before waits for its next start
 
     def task(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Beside."""
         return {"act": "crash"}
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         return f"kill the main process in {', '.join(victim.name for victim in plan.victims)}"

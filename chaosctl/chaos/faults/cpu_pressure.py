@@ -26,11 +26,9 @@ class CpuPressure(Beside):
     options = Options
 
     def task(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Beside."""
         options: Options = self.told(plan.options)
         return {"act": "cpu", "cpus": options.cpus}
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         options: Options = self.told(plan.options)
         return f"keep {options.cpus:g} processors busy in {', '.join(victim.name for victim in plan.victims)}"

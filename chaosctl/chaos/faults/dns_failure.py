@@ -36,11 +36,9 @@ class DnsFailure(Fault):
     options = Options
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
-        """See Fault."""
         return "" if _coredns(cluster) else f"no Deployment in {SYSTEM} has the labels {LABELS}"
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
-        """See Fault."""
         self.told(aim.options)
         self.require_fit(cluster, place)
         found = _coredns(cluster)
@@ -49,11 +47,9 @@ class DnsFailure(Fault):
         return workload.make(self.name, aim, place, (victim,), workload.ready_count(cluster, place), held=True)
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         return f"scale {plan.victims[0].name} to nothing"
 
     def undo_data(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Fault."""
         (victim,) = plan.victims
         kept = {"namespace": SYSTEM, "deployment": victim.name, "uid": victim.uid}
         return {**kept, "original": int(victim.before), "injected": 0}
@@ -61,7 +57,6 @@ class DnsFailure(Fault):
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         if stop():
             return
         (victim,) = plan.victims
@@ -70,7 +65,6 @@ class DnsFailure(Fault):
         yield Injected(time.monotonic(), victim.uid, victim.name)
 
     def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
-        """See Fault."""
         (victim,) = plan.victims
         found = _coredns(cluster)
         left = found.get("status", {}).get("readyReplicas", 0) if found else 0
@@ -78,7 +72,6 @@ class DnsFailure(Fault):
         return Look({victim.uid: f"{victim.before} -> 0 DNS servers"} if left == 0 else {}, missing)
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
-        """See Fault."""
         return restore_replicas(data, cluster)
 
 

@@ -35,7 +35,6 @@ class HealthCheckPath(Fault):
     options = Options
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
-        """See Fault."""
         if cluster.cloud is None:
             return "this target has no AWS: there is no target group"
         return "" if _bindings(cluster, place) else f"no TargetGroupBinding in the namespace {place.namespace}"
@@ -61,12 +60,10 @@ class HealthCheckPath(Fault):
         return workload.make(self.name, aim, place, (victim,), ready, held=True)
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         (victim,) = plan.victims
         return f"check the targets of {victim.name} at {self.told(plan.options).path}, not at {victim.before}"
 
     def undo_data(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Fault."""
         (victim,) = plan.victims
         binding = cluster.get(TARGET_GROUP_BINDINGS, victim.name, plan.place.namespace)
         if binding is None or binding["metadata"]["uid"] != victim.uid:
@@ -76,7 +73,6 @@ class HealthCheckPath(Fault):
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         if stop() or cluster.cloud is None:
             return
         cluster.cloud.check_at(written["group"], written["injected"])
@@ -94,7 +90,6 @@ class HealthCheckPath(Fault):
         return Look({victim.uid: f"{bad} of {len(states)} targets are unhealthy"} if bad else {})
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
-        """See Fault."""
         if cluster.cloud is None:
             return "nothing to put back: there is no AWS"
         path = cluster.cloud.check_path(data["group"])

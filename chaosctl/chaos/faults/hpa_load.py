@@ -77,7 +77,6 @@ class HpaLoad(Beside):
     spare = 300.0  # until metrics have arrived, and the HPA has acted
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
-        """See Fault."""
         found = _scaler(cluster, place)
         if found is None or not found.target or not found.request:
             return "the app has no HPA that goes by the CPU utilization of its pods"
@@ -99,13 +98,11 @@ class HpaLoad(Beside):
         return workload.make(self.name, aim, place, (scaler, *pods), len(ready), held=True)
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         options: Options = self.told(plan.options)
         scaler, *pods = plan.victims
         return f"load {len(pods)} pods with {options.times:g} times what the HPA {scaler.name} aims at"
 
     def task(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Beside."""
         options: Options = self.told(plan.options)
         found = _scaler(cluster, plan.place)
         if found is None:
@@ -124,7 +121,6 @@ class HpaLoad(Beside):
                 yield Injected(injection.at, plan.victims[0].uid, plan.victims[0].name)
 
     def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
-        """See Fault."""
         options: Options = self.told(plan.options)
         scaler = plan.victims[0]
         hpa = cluster.get(AUTOSCALERS, scaler.name, plan.place.namespace) or {}

@@ -28,18 +28,15 @@ class MemoryPressure(Beside):
     options = Options
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
-        """See Fault."""
         containers = [pod["spec"]["containers"][0] for pod in cluster.list(PODS, place.namespace, place.selector)]
         if not all("memory" in ((c.get("resources") or {}).get("limits") or {}) for c in containers):
             return "the app's container has no memory limit: the whole node would come under pressure"
         return super().unfit(cluster, place)
 
     def task(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Beside."""
         options: Options = self.told(plan.options)
         return {"act": "memory", "percent": options.percent}
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         options: Options = self.told(plan.options)
         return f"fill {options.percent:g} % of the memory of {', '.join(victim.name for victim in plan.victims)}"

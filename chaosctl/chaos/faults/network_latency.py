@@ -28,12 +28,10 @@ class NetworkLatency(Network):
     options = Options
 
     def task(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Beside."""
         options: Options = self.told(plan.options)
         return {"act": "network", "delay": options.milliseconds, "jitter": options.jitter}
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         options: Options = self.told(plan.options)
         victims = ", ".join(victim.name for victim in plan.victims)
         return f"delay by {options.milliseconds:g} ms what {victims} sends"

@@ -27,11 +27,9 @@ class NetworkLoss(Network):
     options = Options
 
     def task(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Beside."""
         options: Options = self.told(plan.options)
         return {"act": "network", "loss": options.percent}
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         options: Options = self.told(plan.options)
         return f"lose {options.percent:g} % of what {', '.join(victim.name for victim in plan.victims)} sends"

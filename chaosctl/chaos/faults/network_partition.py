@@ -17,9 +17,7 @@ class NetworkPartition(Network):
     options = Lasting
 
     def task(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Beside."""
         return {"act": "network", "loss": 100}
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         return f"cut off {', '.join(victim.name for victim in plan.victims)}"

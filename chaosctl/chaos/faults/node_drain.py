@@ -35,7 +35,6 @@ class NodeDrain(Fault):
     undoes = "uncordons"
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
-        """See Fault."""
         found = workload.nodes(cluster)
         return "" if len(found) > 1 else f"{len(found)} node takes pods: they would have nowhere to go"
 
@@ -57,18 +56,15 @@ class NodeDrain(Fault):
         return workload.make(self.name, aim, place, [node.victim("takes pods"), *map(Victim.of, lost)], ready)
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         node, *pods = plan.victims
         return f"drain {node.name} with {len(pods)} pods of the app"
 
     def undo_data(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Fault."""
         return cordons(plan)
 
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         if stop():
             return
         node = plan.victims[0]
@@ -104,14 +100,12 @@ class NodeDrain(Fault):
         return True
 
     def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
-        """See Fault."""
         node = plan.victims[0]
         found = cluster.get(NODES, node.name)
         cordoned = found is not None and found["spec"].get("unschedulable", False)
         return Look({node.uid: "cordoned"} if cordoned else {})
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
-        """See Fault."""
         return uncordon(data, cluster)
 
 

@@ -35,7 +35,6 @@ class NodeShortage(Fault):
     options = Options
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
-        """See Fault."""
         if cluster.cloud is None:
             return "this target has no AWS: nobody could be asked for fewer nodes"
         found = workload.nodes(cluster)
@@ -55,15 +54,12 @@ class NodeShortage(Fault):
         return workload.make(self.name, aim, place, (victim,), ready, held=True)
 
     def unnamed(self, plan: FaultPlan, cluster: Cluster) -> int:
-        """See Fault."""
         return _most(plan.place, cluster)
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         return f"make the node group of {plan.victims[0].name} one node smaller"
 
     def undo_data(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Fault."""
         found = cluster.get(NODES, plan.victims[0].name)
         group = cluster.cloud.group_of(Node.of(found).instance) if found and cluster.cloud else None
         if group is None:
@@ -74,7 +70,6 @@ class NodeShortage(Fault):
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         if stop() or cluster.cloud is None:
             return
         if self.undo_data(plan, cluster) != written:
@@ -92,7 +87,6 @@ class NodeShortage(Fault):
         return Look(fewer, "" if ready >= before else f"{ready} of {before} nodes are ready")
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
-        """See Fault."""
         if cluster.cloud is None:
             return "nothing to put back: there is no AWS"
         cluster.cloud.resize(data["cluster"], data["group"], data["least"], data["wanted"])

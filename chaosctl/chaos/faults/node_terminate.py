@@ -30,14 +30,12 @@ class NodeTerminate(Fault):
     abrupt = True
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
-        """See Fault."""
         if cluster.cloud is None:
             return "this target has no AWS: nobody could be asked to terminate an instance"
         found = workload.nodes(cluster)
         return "" if len(found) > 1 else f"{len(found)} node is ready: the last one is never terminated"
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
-        """See Fault."""
         self.require_fit(cluster, place)
         found = workload.in_order(aim.seed, workload.nodes(cluster))
         return self._among([[node] for node in found], len(found), aim, place, cluster)
@@ -62,14 +60,12 @@ class NodeTerminate(Fault):
         return workload.make(self.name, aim, place, victims, ready)
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         lost = [victim.name for victim in plan.victims if victim.kind == "Node"]
         return f"terminate {', '.join(lost)} with {len(plan.victims) - len(lost)} pods of the app"
 
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         for node in plan.victims:
             if node.kind != "Node" or stop():
                 continue

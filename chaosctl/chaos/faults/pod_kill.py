@@ -31,7 +31,6 @@ class PodKill(Fault):
     deletes = True
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
-        """See Fault."""
         return plans.select(aim, place, cluster.pods(place), cluster.budgets(place))
 
     def verify(self, plan: FaultPlan, aim: Aim, cluster: Cluster) -> None:
@@ -39,13 +38,11 @@ class PodKill(Fault):
         plans.verify(plan, aim, plan.place, cluster.pods(plan.place), cluster.budgets(plan.place))
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         return f"{_VERBS[plan.mode]} {', '.join(victim.name for victim in plan.victims)}"
 
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         for victim in plan.victims:
             if stop():
                 return

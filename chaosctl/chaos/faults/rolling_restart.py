@@ -26,18 +26,15 @@ class RollingRestart(Fault):
     about = "every pod of the app is replaced, at the pace of the Deployment's strategy"
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
-        """See Fault."""
         workload.guard_rollout(workload.deployment(cluster, place), workload.ready_count(cluster, place), aim)
         return workload.whole_app(self.name, aim, place, cluster)
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         return f"restart {', '.join(victim.name for victim in plan.victims)}, one after the other"
 
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         if stop():
             return
         name = workload.deployment(cluster, plan.place)["metadata"]["name"]

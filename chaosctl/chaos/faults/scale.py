@@ -36,7 +36,6 @@ class Scale(Fault):
     options = Options
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
-        """See Fault."""
         options: Options = self.told(aim.options)
         found, ready = workload.deployment(cluster, place), workload.ready_count(cluster, place)
         replicas = _replicas(found)
@@ -54,12 +53,10 @@ class Scale(Fault):
         return workload.make(self.name, aim, place, (victim,), ready, held=True, expected=expected)
 
     def unnamed(self, plan: FaultPlan, cluster: Cluster) -> int:
-        """See Fault."""
         options: Options = self.told(plan.options)
         return max(0, -options.by)
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         (victim,) = plan.victims
         return f"scale {victim.name} from {victim.before} to {self._wanted(plan)} replicas"
 
@@ -68,7 +65,6 @@ class Scale(Fault):
         return int(plan.victims[0].before) + options.by
 
     def undo_data(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Fault."""
         (victim,) = plan.victims
         wanted = self._wanted(plan)
         return {
@@ -83,7 +79,6 @@ class Scale(Fault):
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         if stop():
             return
         (victim,) = plan.victims
@@ -97,7 +92,6 @@ class Scale(Fault):
         yield Injected(time.monotonic(), victim.uid, victim.name)
 
     def look(self, plan: FaultPlan, cluster: Cluster) -> Look:
-        """See Fault."""
         (victim,) = plan.victims
         found = cluster.get(DEPLOYMENTS, victim.name, plan.place.namespace)
         now = found.get("status", {}).get("replicas", 0) if found else None
@@ -105,7 +99,6 @@ class Scale(Fault):
         return Look({victim.uid: evidence} if now == self._wanted(plan) else {})
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
-        """See Fault."""
         steps = [
             ("the HPA", partial(_restore_bounds, data, cluster)),
             ("the Deployment", partial(restore_replicas, data, cluster)),

@@ -36,24 +36,20 @@ class SlowColdStart(Fault):
     options = Options
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
-        """See Fault."""
         offered = _variable(workload.deployment(cluster, place))
         return "" if offered else f"this backend cannot be told how to start: no annotation {VARIABLE}"
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
-        """See Fault."""
         self.told(aim.options)
         self.require_fit(cluster, place)
         workload.guard_rollout(workload.deployment(cluster, place), workload.ready_count(cluster, place), aim)
         return workload.whole_app(self.name, aim, place, cluster)
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         options: Options = self.told(plan.options)
         return f"replace {len(plan.victims)} pods by some that take {options.cold_start:g} s to start"
 
     def undo_data(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Fault."""
         options: Options = self.told(plan.options)
         found = workload.deployment(cluster, plan.place)
         name = _variable(found)
@@ -64,7 +60,6 @@ class SlowColdStart(Fault):
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         if stop():
             return
         template.make(written, cluster)
@@ -77,7 +72,6 @@ class SlowColdStart(Fault):
         return Look(missing=workload.unfinished(workload.deployment(cluster, plan.place)))
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
-        """See Fault."""
         return template.put_back(data, cluster)
 
 

@@ -27,7 +27,6 @@ class SystemPodKill(Fault):
         return replace(place, namespace=SYSTEM, selector=self.selector)
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
-        """See Fault."""
         found = cluster.pods(self.elsewhere(place))
         return "" if found else f"no pod in {SYSTEM} has the labels {self.selector}"
 
@@ -43,7 +42,6 @@ class SystemPodKill(Fault):
         return replace(workload.make(self.name, aim, place, victims, ready, also=(there,)), mode=Mode.FORCED)
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         return f"kill {', '.join(victim.name for victim in plan.victims)} in {SYSTEM}"
 
     def inject(

@@ -82,18 +82,15 @@ class Together(Fault):
                 guard_budgets(_pods(deleting), ready, cluster.budgets(where))
 
     def describe(self, plan: FaultPlan) -> str:
-        """See Fault."""
         return "; ".join(self._faults[part.fault].describe(part) for part in plan.parts)
 
     def undo_data(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Fault."""
         parts = [{"fault": p.fault, "data": self._faults[p.fault].undo_data(p, cluster)} for p in plan.parts]
         return {"parts": parts}
 
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         for part, kept in zip(plan.parts, written["parts"], strict=True):
             yield from self._faults[part.fault].inject(part, cluster, stop, kept["data"])
 
@@ -116,7 +113,6 @@ class Together(Fault):
         return lambda: known(part["fault"], self._faults).undo(part["data"], cluster)
 
     def patience(self, plan: FaultPlan) -> float:
-        """See Fault."""
         return max((self._faults[p.fault].patience(p) for p in plan.parts), default=0.0)
 
     def seconds(self, plan: FaultPlan) -> float:

@@ -24,13 +24,11 @@ class ZoneLoss(NodeTerminate):
     undoes = "uncordons what is left; the auto scaling group replaces the instances"
 
     def unfit(self, cluster: Cluster, place: Place) -> str:
-        """See Fault."""
         zones = {node.zone for node in workload.nodes(cluster)}
         missing = super().unfit(cluster, place)
         return missing or ("" if len(zones) > 1 else "all ready nodes are in one zone: nothing would be left")
 
     def plan(self, aim: Aim, place: Place, cluster: Cluster) -> FaultPlan:
-        """See Fault."""
         self.require_fit(cluster, place)
         found = sorted(workload.nodes(cluster), key=lambda node: (node.zone, node.uid))
         zones = [list(group) for _, group in groupby(found, key=lambda node: node.zone)]
@@ -38,18 +36,15 @@ class ZoneLoss(NodeTerminate):
         return self._among(zones, len(found), aim, place, cluster)
 
     def undo_data(self, plan: FaultPlan, cluster: Cluster) -> Mapping[str, Any]:
-        """See Fault."""
         return cordons(plan)
 
     def inject(
         self, plan: FaultPlan, cluster: Cluster, stop: Callable[[], bool], written: Mapping[str, Any]
     ) -> Iterator[Injection]:
-        """See Fault."""
         for victim in plan.victims:
             if victim.kind == "Node" and not stop():
                 cordon(cluster, victim)
         yield from super().inject(plan, cluster, stop, written)
 
     def undo(self, data: Mapping[str, Any], cluster: Cluster) -> str:
-        """See Fault."""
         return uncordon(data, cluster)
