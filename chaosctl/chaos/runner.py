@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -19,10 +19,10 @@ from chaosctl.chaos import events as e
 from chaosctl.chaos import gate
 from chaosctl.chaos import plan as plans
 from chaosctl.chaos.attempts import telling
-from chaosctl.chaos.cluster import Cluster, PodState, Targets
+from chaosctl.chaos.cluster import Cluster, Place, PodState, Targets
 from chaosctl.chaos.drill import PATIENCE
 from chaosctl.chaos.experiment import Experiment
-from chaosctl.chaos.faults import FAULTS
+from chaosctl.chaos.faults import FAULTS, workload
 from chaosctl.chaos.faults.fault import Fault, Look
 from chaosctl.chaos.probes.alarms import AlarmPoll, Alarms
 from chaosctl.chaos.probes.poll import Poll
@@ -35,7 +35,7 @@ from chaosctl.chaos.traffic import StartTraffic
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.errors import ChaosctlError, Refused
 from chaosctl.events import Emit, Step, Waiting, Warned
-from chaosctl.waiting import HEARTBEAT, heartbeat
+from chaosctl.waiting import HEARTBEAT, TimedOut, heartbeat, wait_until
 
 LOOK_EVERY = 0.5  # seconds between two looks at what the fault did, where no watch tells
 HEARD_WITHIN = 5.0  # seconds until a helper that acts is heard to
@@ -89,6 +89,21 @@ class Log:
 
 class Interruption(Exception):
     """Ctrl-C or SIGTERM came while waiting."""
+
+
+def let_rollouts_end(world: World, place: Place, within: float) -> None:
+    """Wait until no rollout of the app is under way, as after the undo of one, before victims are chosen.
+
+    Between two of its pods all are ready for a moment. But whom a rollout takes away anyway nobody replaces: the run
+    would say that the app did not recover. One that does not end within so many seconds is for the gate to judge.
+    """
+
+    def looked() -> tuple[bool, str]:
+        missing = workload.rolling_out(world.cluster, place)
+        return not missing or world.interrupt.is_set(), missing
+
+    with suppress(TimedOut):
+        wait_until(looked, "a rollout to end", timeout=within, emit=world.emit, interval=LOOK_EVERY)
 
 
 def put_back_leftovers(world: World) -> list[str]:

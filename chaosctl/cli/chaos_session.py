@@ -126,6 +126,8 @@ class Chaos:
             directory = self._directory / time.strftime("%Y%m%d-%H%M%S")
 
             def planned(number: int, step: Step, replaced: frozenset[str]) -> FaultPlan:
+                world = self._world(None, interrupt, self._session.emit)
+                runner.let_rollouts_end(world, self._place(), self._settings.steady_within_seconds)
                 return self._plan(number, step, known, replaced)
 
             if len(steps) == 1:

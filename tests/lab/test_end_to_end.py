@@ -269,7 +269,7 @@ def test_the_api_server_is_gone_in_the_middle_of_a_stage(user: User, deployed: s
     user.kubectl("-n", "chaotic-backend", "delete", "deployment", "chaotic-backend")
     process = user.start("app")
     assert process.stderr is not None
-    said = next(line for line in process.stderr if "installing chaotic-backend" in line)
+    said = next(line for line in process.stderr if "upgrading chaotic-backend" in line)
     for program in ("supervisor.supervisord", "kube-apiserver"):
         user.run("pkill", "-KILL", "-f", f"{program} .*{user.state}/")
     _, rest = process.communicate(timeout=300)

@@ -79,6 +79,13 @@ def unfinished(deployment: Object) -> str:
     return f"{old} pods of the old version are left" if old > 0 else ""
 
 
+def rolling_out(cluster: Cluster, place: Place) -> str:
+    """What a rollout of the app that is under way still misses; empty when there is none."""
+    listed = cluster.list(DEPLOYMENTS, place.namespace, place.selector)
+    found = [obj for obj in listed if clusters.matches(obj["metadata"].get("labels") or {}, place.selector)]
+    return "; ".join(f"{obj['metadata']['name']}: {missing}" for obj in found if (missing := unfinished(obj)))
+
+
 def autoscaler(cluster: Cluster, place: Place, deployment: str) -> Object | None:
     """The HPA that rules the Deployment."""
     wanted = {"kind": "Deployment", "name": deployment}

@@ -16,7 +16,7 @@ from chaosctl.chaos.runner import run
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.chaos.verdict import Verdict
 from chaosctl.errors import Unreachable
-from chaosctl.events import Event
+from chaosctl.events import Event, Waiting
 from tests.unit.chaos import fakes
 from tests.unit.chaos.fakes import QUICK, FakeCluster, cluster_of, experiment, traffic, whole_cluster, world
 
@@ -343,3 +343,28 @@ def test_a_breached_budget_does_not_end_the_observation_of_what_cannot_be_put_ba
     assert result.verdict is Verdict.SLO_BREACHED
     assert result.streams[0].longest == pytest.approx(0.7, abs=0.011)
     assert not any("stopped early" in note for note in result.notes)
+
+
+def test_victims_are_chosen_once_no_rollout_is_under_way(tmp_path: Path) -> None:
+    """Seen after the undo of one: its victim's ReplicaSet went to nothing, so nobody ever replaced the victim."""
+    cluster, told = whole_cluster(), list[Event]()
+    status = next(o["status"] for o in cluster.objects.values() if "updatedReplicas" in o.get("status", {}))
+    status["updatedReplicas"] -= 1
+
+    def tell(event: Event) -> None:
+        told.append(event)
+        status["updatedReplicas"] = status["replicas"]
+
+    runner.let_rollouts_end(replace(world(cluster, tmp_path), emit=tell), fakes.PLACE, within=60.0)
+    assert [e.detail for e in told if isinstance(e, Waiting)] == ["shop: 3 of 4 pods are of the new version"]
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_a_rollout_that_does_not_end_is_left_to_the_gate(tmp_path: Path, interrupted: bool) -> None:
+    cluster, interrupt = whole_cluster(), threading.Event()
+    next(o for o in cluster.objects.values() if "updatedReplicas" in o.get("status", {}))["status"]["replicas"] += 1
+    if interrupted:
+        interrupt.set()
+    within = 60.0 if interrupted else 0.0
+    runner.let_rollouts_end(world(cluster, tmp_path, interrupt=interrupt), fakes.PLACE, within)
+    assert not UndoLog(tmp_path / "undo").left()
