@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,7 +60,8 @@ class User:
             check=False,
         )
         if status is not None:
-            assert done.returncode == status, f"$ {' '.join(argv)}\n{done.stdout[-4000:]}\n{done.stderr[-8000:]}"
+            shown = f"{verdicts(done.stdout)}{done.stdout[-4000:]}\n{done.stderr[-8000:]}"
+            assert done.returncode == status, f"$ {' '.join(argv)}\n{shown}"
         assert "Traceback" not in done.stderr + done.stdout, done.stderr[-8000:]
         return done
 
@@ -101,6 +103,14 @@ class User:
             text=True,
             start_new_session=True,
         )
+
+
+def verdicts(stdout: str) -> str:
+    """Of a chaos run's JSON, each step's verdict with its reasons: too far above its last lines to be seen in those."""
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        result = json.loads(stdout)["result"]
+        return "".join(f"{step['verdict']}: {step['reasons']}\n" for step in result.get("steps", [result]))
+    return ""
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
