@@ -274,7 +274,11 @@ def test_the_api_server_is_gone_in_the_middle_of_a_stage(user: User, deployed: s
         user.run("pkill", "-KILL", "-f", f"{program} .*{user.state}/")
     _, rest = process.communicate(timeout=300)
     said += rest
-    assert (process.returncode, said.count("Error:"), "Traceback" in said) == (7, 1, False), said
+    assert (process.returncode, len(re.findall(r"^Error:", said, re.MULTILINE)), "Traceback" in said) == (
+        7,
+        1,
+        False,
+    ), said
     user.chaosctl("up")
     assert len(pods(user)) == 3
 
