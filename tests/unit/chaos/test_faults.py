@@ -33,6 +33,7 @@ from chaosctl.events import Event, Waiting
 from chaosctl.report import page
 from chaosctl.ui.render import report_text
 from tests.unit.chaos import same_plans
+from tests.unit.chaos.disruption import budgets
 from tests.unit.chaos.fakes import (
     CONTROLLER,
     PLACE,
@@ -817,16 +818,6 @@ together = st.builds(
     ),
     singles, singles, st.booleans(), st.booleans(),
 )  # fmt: skip
-budgets = st.lists(
-    st.builds(
-        DisruptionBudget,
-        name=st.just("pdb"),
-        match_labels=st.sampled_from([{}, {"app.kubernetes.io/instance": "shop"}, {"x": "y"}]),
-        match_expressions=st.just(()),
-        disruptions_allowed=st.integers(0, 5),
-    ),
-    max_size=2,
-)
 LABELS: tuple[dict[str, str], ...] = ({}, {"app.kubernetes.io/instance": "another"}, {"x": "y"})
 
 

@@ -12,6 +12,7 @@ from chaosctl.chaos import plan as plans
 from chaosctl.chaos.cluster import DisruptionBudget, Place, matches
 from chaosctl.chaos.experiment import Aim, FaultPlan, Mode
 from chaosctl.errors import Refused, UsageProblem
+from tests.unit.chaos.disruption import budgets
 from tests.unit.chaos.fakes import PLACE, pod
 
 FOUR = [pod(f"web-{n}") for n in range(4)]
@@ -42,16 +43,6 @@ aims = st.builds(
     count=st.none() | st.integers(1, 12),
     percent=st.none() | st.floats(0.1, 100),
     ignore_pdb=st.booleans(),
-)
-budgets = st.lists(
-    st.builds(
-        DisruptionBudget,
-        name=st.just("pdb"),
-        match_labels=st.sampled_from([{}, {"app.kubernetes.io/instance": "shop"}, {"x": "y"}]),
-        match_expressions=st.just(()),
-        disruptions_allowed=st.integers(0, 5),
-    ),
-    max_size=2,
 )
 
 
