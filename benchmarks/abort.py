@@ -40,6 +40,7 @@ from tests.unit.adapters.api_server import ApiServer, api_server
 ALLOWED = 1.0  # seconds
 PODS, VICTIMS = 40, 20
 DOWNTIME = 0.5  # seconds: the budget
+LABELS = {"app.kubernetes.io/instance": "shop"}
 PLACE = Place("cluster-uid", "shop", "app.kubernetes.io/instance=shop")
 PATH = f"/api/v1/namespaces/{PLACE.namespace}/pods"
 TIMING = Timing(steady=0.5, observe=0.1, clean=0.5, give_up=1.0, abort=0.5)
@@ -138,6 +139,7 @@ def _pod(number: int) -> dict[str, object]:
             "name": f"web-{number}",
             "namespace": PLACE.namespace,
             "uid": f"uid-{number}",
+            "labels": LABELS,
             "resourceVersion": "1",
             "ownerReferences": [owner],
         },

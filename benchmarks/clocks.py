@@ -41,6 +41,7 @@ from tests.unit.adapters.api_server import ApiServer, api_server
 
 ALLOWED_MS = 250.0
 ANSWERS_AFTER = 0.03  # seconds that the load balancer's API takes for an answer, as that of the lab does
+LABELS = {"app.kubernetes.io/instance": "shop"}
 PLACE = Place("cluster-uid", "shop", "app.kubernetes.io/instance=shop")
 PODS = f"/api/v1/namespaces/{PLACE.namespace}/pods"
 TIMING = Timing(steady=0.5, observe=0.5, clean=1.0, give_up=20.0)
@@ -182,6 +183,7 @@ class Scene:
                 "name": name,
                 "namespace": PLACE.namespace,
                 "uid": f"uid-{number}",
+                "labels": LABELS,
                 "resourceVersion": str(self._version),
                 "ownerReferences": [{"kind": "ReplicaSet", "name": "shop", "uid": "rs-1", "controller": True}],
             },

@@ -63,7 +63,7 @@ TOGETHER = "together"
 AT_ONCE = f"""
 name: at once
 steady: {{seconds: 2, within: 240}}
-budgets: {{success_percent: 0, downtime_seconds: 600, recovery_seconds: 600}}
+budgets: {{success_percent: 0, downtime_seconds: 600, latency_seconds: 60, recovery_seconds: 600}}
 steps:
   - together:
       - {{fault: scale, with: {{by: 1, seconds: {HELD}}}}}
@@ -74,7 +74,7 @@ NEXT_RUN = """
 name: the next run
 observe: 0
 steady: {seconds: 1, within: 240}
-budgets: {success_percent: 0, downtime_seconds: 600, recovery_seconds: 600}
+budgets: {success_percent: 0, downtime_seconds: 600, latency_seconds: 60, recovery_seconds: 600}
 steps: [{fault: pod-kill}]
 """
 ENTRY_WITHIN = 300.0  # seconds until a run is past its gate and has written its undo down

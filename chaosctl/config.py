@@ -197,6 +197,7 @@ class ChaosSettings(Section):
     rate: float = Field(50, gt=0, le=2000)  # requests a second on each of the two streams
     success_percent: float = Field(99.0, ge=0, le=100)
     downtime_seconds: float = Field(1.0, ge=0)
+    latency_seconds: float = Field(1.0, gt=0)  # p99 of the good answers
     recovery_seconds: float = Field(120, gt=0)
     request_timeout_seconds: float = Field(2, gt=0, le=60)
     steady_seconds: float = Field(5, gt=0)  # clean traffic before anything is broken

@@ -134,11 +134,13 @@ class TrafficPlan:
 class Budgets:
     """What users may notice. Success in per cent per stream, downtime in seconds per stream, recovery per clock.
 
-    A clock without a budget of its own has `recovery_seconds`.
+    latency_seconds   99th percentile of the good answers of a stream; a failed one has no latency worth a name
+    recovery_seconds  of a clock without a budget of its own
     """
 
     success_percent: float = 99.0
     downtime_seconds: float = 1.0
+    latency_seconds: float = 1.0
     recovery_seconds: float = 120.0
     replacements_seconds: float | None = None
     targets_seconds: float | None = None

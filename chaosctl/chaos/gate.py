@@ -10,7 +10,7 @@ from chaosctl.chaos.tester import MAX_LAG
 def unsteady(record: Record, *, with_targets: bool) -> str:
     """What is missing before the fault may be injected; empty when nothing is."""
     pods_and_targets = record.drill.loud() or _pods(record) or (_targets(record) if with_targets else "")
-    return pods_and_targets or _traffic(record) or late(record)
+    return pods_and_targets or _traffic(record) or late(record) or _slow(record)
 
 
 def broken(record: Record, *, with_targets: bool) -> str:
@@ -44,6 +44,12 @@ def _traffic(record: Record) -> str:
         return ""
     worst = record.last_failure
     return f"traffic is clean for {clean:.1f} s of {wanted:g} s" + (f", the last failure was: {worst}" if worst else "")
+
+
+def _slow(record: Record) -> str:
+    """That users wait for too long already: what is slow before the fault is not slow by it."""
+    taken, allowed = record.recent_latency(record.experiment.timing.steady), record.experiment.budgets.latency_seconds
+    return f"answers take {taken:.3f} s (99th percentile), {allowed:g} s is allowed" if taken > allowed else ""
 
 
 def late(record: Record) -> str:

@@ -16,6 +16,7 @@ from chaosctl.chaos.requests import CONTROL, NEW, REMOTE, REUSED, STREAMS, Reque
 from chaosctl.chaos.tally import Tally
 
 CATCHING_UP = 1.0  # seconds after a gap in which what had happened in it is still told
+SLOW_SHARE = 0.01  # of the good answers that may take longer than the budget, which is for the 99th percentile
 UNSURE = 0.4  # seconds beyond the downtime budget for which what is in flight may still be answered
 
 
@@ -69,7 +70,8 @@ class Record:
         self.not_verified = ""
         self.not_lifted = ""
         self._last_bad = dict.fromkeys(STREAMS, -math.inf)
-        self._tally = {stream: Tally(1 / experiment.traffic.rate) for stream in STREAMS}
+        period, long = 1 / experiment.traffic.rate, experiment.budgets.latency_seconds
+        self._tally = {stream: Tally(period, long) for stream in STREAMS}
 
     def add(self, event: e.ChaosEvent) -> None:
         """Take one event. Events that change nothing here (a phase of the undo, the end) are fine."""
@@ -130,14 +132,19 @@ class Record:
 
     def recent_lag(self, seconds: float) -> float:
         """How late the prober sent, in milliseconds: 99th percentile of the last `seconds` of both streams."""
-        last = max((self.requests[s][-1].intended for s in STREAMS if self.requests[s]), default=0)
-        lags = sorted(lag for s in STREAMS for lag in self._lags(s, last - round(seconds * 1e6)))
+        lags = sorted(request.lag for stream in STREAMS for request in self._recent(stream, seconds))
         return outage.percentile(lags, 99) / 1000 if lags else 0.0
 
-    def _lags(self, stream: str, since: int) -> Iterator[int]:
-        """Of requests that ended last; they end nearly in the order in which they were to be sent."""
-        recent = takewhile(lambda request: request.intended >= since, reversed(self.requests[stream]))
-        return (request.lag for request in recent)
+    def recent_latency(self, seconds: float) -> float:
+        """How long good answers took, in seconds: 99th percentile of the last `seconds`, of the slower stream."""
+        times = (sorted(r.latency for r in self._recent(stream, seconds) if r.ok) for stream in STREAMS)
+        return max((outage.percentile(taken, 99) / 1e6 for taken in times if taken), default=0.0)
+
+    def _recent(self, stream: str, seconds: float) -> Iterator[Request]:
+        """Those of the last `seconds`; they end nearly in the order in which they were to be sent."""
+        last = max((self.requests[s][-1].intended for s in STREAMS if self.requests[s]), default=0)
+        since = last - round(seconds * 1e6)
+        return takewhile(lambda request: request.intended >= since, reversed(self.requests[stream]))
 
     @property
     def injecting(self) -> bool:
@@ -167,6 +174,11 @@ def _spent(stream: str, tally: Tally, experiment: Experiment) -> str:
         return (
             f"{tally.bad} requests on {stream} connections failed already: "
             f"{budgets.success_percent:g} % of success are out of reach"
+        )
+    if tally.slow > SLOW_SHARE * (tally.sent - tally.bad + coming):
+        return (
+            f"{tally.slow} answers on {stream} connections took over {budgets.latency_seconds:g} s already: "
+            "99 % within that are out of reach"
         )
     return ""
 

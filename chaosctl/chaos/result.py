@@ -300,6 +300,11 @@ def _breaches(budgets: Budgets, clocks: Clocks, streams: tuple[StreamFigures, ..
                 f"{s.downtime:.2f} s of downtime on {s.stream} connections, "
                 f"the budget is {budgets.downtime_seconds:g} s"
             )
+        if s.latency and s.latency.p99 > 1000 * budgets.latency_seconds:
+            wrong.append(
+                f"1 % of the good answers on {s.stream} connections took over {s.latency.p99 / 1000:.2f} s, "
+                f"the budget is {budgets.latency_seconds:g} s"
+            )
     for name, seconds in asdict(clocks).items():
         if seconds is not None and seconds > budgets.of_clock(name):
             wrong.append(f"{name}: recovered after {seconds:.1f} s, the budget is {budgets.of_clock(name):g} s")

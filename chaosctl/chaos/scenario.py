@@ -47,6 +47,7 @@ class BudgetsOf(Part):
 
     success_percent: float | None = Field(None, ge=0, le=100, description="requests that must succeed")
     downtime_seconds: float | None = Field(None, ge=0, description="time without a good answer")
+    latency_seconds: float | None = Field(None, gt=0, description="within which 99 % of the good answers must come")
     recovery_seconds: float | Recovery | None = Field(None, description="one figure for all clocks, or one for each")
 
 

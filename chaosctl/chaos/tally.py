@@ -12,11 +12,12 @@ class Tally:
     """Feed it every request that ends, in any order, and what is still in flight. `period` is that of the schedule.
 
     known  all requests with smaller numbers have ended
-    sent   requests that ended since the injection; `bad` are those that failed
+    sent   requests that ended since the injection; `bad` are those that failed, `slow` good ones that took too `long`
     """
 
-    def __init__(self, period: float) -> None:
-        self.known = self.sent = self.bad = 0
+    def __init__(self, period: float, long: float) -> None:
+        self.known = self.sent = self.bad = self.slow = 0
+        self._long = long * 1e6
         self._period = period * 1e6
         self._early: dict[int, Request] = {}  # ended before one that was sent earlier
         self._injected = float("inf")  # microseconds, as all that follow
@@ -36,6 +37,7 @@ class Tally:
         if end >= self._injected:
             self.sent += 1
             self.bad += not request.ok
+            self.slow += request.ok and request.latency > self._long
         self._early[request.number] = request
         while self.known in self._early:
             self._fold(self._early.pop(self.known), self._down)

@@ -78,6 +78,10 @@ def chaos(
     budget_downtime: Annotated[
         float | None, typer.Option("--budget-downtime", min=0, help="Seconds of downtime that are allowed.")
     ] = None,
+    budget_latency: Annotated[
+        float | None,
+        typer.Option("--budget-latency", min=0.001, help="Seconds within which 99 % of the good answers must come."),
+    ] = None,
     budget_recovery: Annotated[
         float | None, typer.Option("--budget-recovery", min=0.1, help="Seconds that each recovery clock may show.")
     ] = None,
@@ -107,6 +111,7 @@ def chaos(
                 ("observe_seconds", observe),
                 ("success_percent", budget_success),
                 ("downtime_seconds", budget_downtime),
+                ("latency_seconds", budget_latency),
                 ("recovery_seconds", budget_recovery),
             )
             if value is not None

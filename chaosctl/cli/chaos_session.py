@@ -169,7 +169,9 @@ class Chaos:
 
     def _experiment(self, step: Step, plan: FaultPlan) -> Experiment:
         settings = self._settings
-        defaults = Budgets(settings.success_percent, settings.downtime_seconds, settings.recovery_seconds)
+        defaults = Budgets(
+            settings.success_percent, settings.downtime_seconds, settings.latency_seconds, settings.recovery_seconds
+        )
         budgets = scenarios.budgets_of(defaults, step.budgets)
         return Experiment(
             environment=self._session.settings.environment,

@@ -124,10 +124,10 @@ def all_concluded(
     verdict = worst(outcomes)
     rows = [_outcome(number, outcome) for number, outcome in enumerate(outcomes, 1)]
     rows += [
-        (str(n), steps[n - 1].title, "not reached", "", "", "", "", "")
+        (str(n), steps[n - 1].title, "not reached", "", "", "", "", "", "")
         for n in range(len(outcomes) + 1, len(steps) + 1)
     ]
-    columns = ("step", "", "verdict", "success", "downtime", *_CLOCKS.values())
+    columns = ("step", "", "verdict", "success", "downtime", "p99", *_CLOCKS.values())
     wrong = [f"  - step {n}, {o.step.title}: {why}" for n, o in enumerate(outcomes, 1) for why in _whys(o)]
     data = {
         "verdict": verdict.value,
@@ -170,12 +170,17 @@ def _whys(outcome: Outcome) -> list[str]:
 def _outcome(number: int, outcome: Outcome) -> tuple[str, ...]:
     result = outcome.result
     if result is None:
-        return (str(number), outcome.step.title, outcome.verdict.value, "", "", "", "", "")
+        return (str(number), outcome.step.title, outcome.verdict.value, "", "", "", "", "", "")
     success = min((s.success_percent for s in result.streams), default=None)
     downtime = max((s.downtime for s in result.streams), default=None)
-    clocks = ["" if seconds is None else f"{seconds:.1f} s" for seconds in asdict(result.clocks).values()]
-    figures = ("" if success is None else f"{success:.2f} %", "" if downtime is None else f"{downtime:.2f} s")
-    return (str(number), outcome.step.title, outcome.verdict.value, *figures, *clocks)
+    slowest = max((s.latency.p99 for s in result.streams if s.latency), default=None)
+    users = (_known(success, "{:.2f} %"), _known(downtime, "{:.2f} s"), _known(slowest, "{:.0f} ms"))
+    clocks = (_known(seconds, "{:.1f} s") for seconds in asdict(result.clocks).values())
+    return (str(number), outcome.step.title, outcome.verdict.value, *users, *clocks)
+
+
+def _known(figure: float | None, shown: str) -> str:
+    return "" if figure is None else shown.format(figure)
 
 
 def _plain_outcome(outcome: Outcome, advice: Sequence[Advice]) -> dict[str, Any]:
@@ -217,8 +222,8 @@ def _traffic(result: Result) -> Table:
     budgets = result.experiment.budgets
     columns = ("connections", "requests", "success", "downtime", "longest outage", "outages", "p50", "p99")
     rows = [_stream(s) for s in result.streams]
-    allowed = (f"{budgets.success_percent:g} %", f"{budgets.downtime_seconds:g} s")
-    rows.append(("allowed", "", f">= {allowed[0]}", f"<= {allowed[1]}", "", "", "", ""))
+    success, downtime = f">= {budgets.success_percent:g} %", f"<= {budgets.downtime_seconds:g} s"
+    rows.append(("allowed", "", success, downtime, "", "", "", f"<= {1000 * budgets.latency_seconds:g} ms"))
     return Table(columns, rows, f"What users noticed at {result.experiment.traffic.url}")
 
 

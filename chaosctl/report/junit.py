@@ -184,6 +184,11 @@ def _budgets(result: Result, s: StreamFigures) -> Iterator[Case]:
             s.downtime > budgets.downtime_seconds,
             f"{s.downtime:.3f} s of downtime in {len(s.outages)} outages, the longest {s.longest:.3f} s",
         ),
+        (
+            f"99 % of the good answers within {budgets.latency_seconds:g} s on {s.stream} connections",
+            s.latency is not None and s.latency.p99 > 1000 * budgets.latency_seconds,
+            f"99 % came within {s.latency.p99 / 1000:.3f} s" if s.latency else "there were none",
+        ),
     )
     for name, breached, words in found:
         if result.verdict in SAYS_NOTHING:

@@ -104,7 +104,7 @@ def _sentence(words: str) -> str:
 
 
 def figures(result: Result) -> list[Figure]:
-    """Success and downtime of the worse stream, and the clocks, each against its budget."""
+    """Success, downtime and latency of the worse stream, and the clocks, each against its budget."""
     if not result.streams:
         return []
     budgets = result.experiment.budgets
@@ -115,8 +115,16 @@ def figures(result: Result) -> list[Figure]:
                 success >= budgets.success_percent),
         _figure("Downtime", f"{downtime:.3f} s", f"at most {budgets.downtime_seconds:g} s",
                 downtime <= budgets.downtime_seconds),
+        *_latency_figure(result, budgets),
         *_clock_figures(result, budgets),
     ]  # fmt: skip
+
+
+def _latency_figure(result: Result, budgets: Budgets) -> Iterable[Figure]:
+    slowest = max((s.latency.p99 / 1000 for s in result.streams if s.latency), default=None)
+    if slowest is not None:
+        allowed = f"at most {budgets.latency_seconds:g} s"
+        yield _figure("99 % of answers within", f"{slowest:.3f} s", allowed, slowest <= budgets.latency_seconds)
 
 
 def _clock_figures(result: Result, budgets: Budgets) -> Iterable[Figure]:

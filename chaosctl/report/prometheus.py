@@ -120,5 +120,6 @@ def _budgets(result: Result) -> Iterator[Family]:
     yield Family(
         "budget", "What is allowed: success as a ratio, the others in seconds.",
         (({"budget": "success"}, budgets.success_percent / 100), ({"budget": "downtime"}, budgets.downtime_seconds),
+         ({"budget": "latency"}, budgets.latency_seconds),
          ({"budget": "recovery"}, budgets.longest_recovery)),
     )  # fmt: skip

@@ -62,7 +62,7 @@ WRONG = {
         "ingress.deregistrationDelaySeconds",
         {SLOW: "0,1"},
     ),
-    "keep-alive": Wrong({}, ("scale",), "KEEP_ALIVE", "keep-alive time-out", {"CHAOTIC_KEEP_ALIVE_RACES": "0.2"}),
+    "keep-alive": Wrong({}, ("scale",), "KEEP_ALIVE", "keep-alive time-out", {"CHAOTIC_KEEP_ALIVE_RACES": "0.3"}),
     "cold start": Wrong(
         {
             "probes": {"readiness": {"path": "/health/live"}, "startup": {"path": "/health/live"}},

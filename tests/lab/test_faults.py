@@ -19,7 +19,7 @@ name: beside the pods
 seed: 3
 observe: 1
 steady: {seconds: 1, within: 240}
-budgets: {success_percent: 0, downtime_seconds: 100, recovery_seconds: 300}
+budgets: {success_percent: 0, downtime_seconds: 100, latency_seconds: 60, recovery_seconds: 300}
 steps:
   - {fault: container-crash}
   - {fault: network-latency, with: {milliseconds: 100, seconds: 3}}

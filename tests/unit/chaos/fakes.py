@@ -438,7 +438,7 @@ def experiment(cluster: FakeCluster, aim: Aim | None = None, timing: Timing = QU
         aim=aim,
         plan=plan,
         traffic=TrafficPlan("http://127.0.0.1/", rate=100),
-        budgets=Budgets(99.0, 0.5, 30.0),
+        budgets=Budgets(99.0, 0.5, recovery_seconds=30.0),
         timing=timing,
     )
 

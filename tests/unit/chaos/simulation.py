@@ -337,7 +337,7 @@ def simulate(seed: int, how: Circumstances, directory: Path) -> Result:
         clock.after(at, lambda: setattr(clock, "wall_offset", clock.wall_offset + step))
     aim = Aim(seed=seed, mode=how.mode, count=how.count)
     plan = plans.select(aim, PLACE, cluster.pods(PLACE), [])
-    experiment = Experiment("default", "lab", aim, plan, TRAFFIC, Budgets(99.0, 0.5, 12.0), TIMING)
+    experiment = Experiment("default", "lab", aim, plan, TRAFFIC, Budgets(99.0, 0.5, recovery_seconds=12.0), TIMING)
     world = runner.World(cluster, cluster.targets, traffic, UndoLog(directory), Interrupt(clock), lambda event: None)
     with on(clock):
         return runner.run(experiment, world)

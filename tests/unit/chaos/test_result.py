@@ -89,6 +89,25 @@ def test_success_is_not_diluted_by_waiting_for_something_else(observe: float) ->
     assert figures.success_percent == pytest.approx(100 * (1 - 1 / (2.1 + observe)), abs=0.2)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "latency", "verdict"),
+    [
+        (2.0, 1.5, Verdict.SLO_BREACHED),  # a seventh of all answers, from the injection to the end
+        (2.0, 0.9, Verdict.PASS),
+        (0.2, 1.5, Verdict.PASS),  # fewer than one in a hundred
+    ],
+)
+def test_users_notice_answers_that_are_good_and_late(seconds: float, latency: float, verdict: Verdict) -> None:
+    story = killed()
+    record = Record(story.experiment)
+    for event in story.told({(1.0, 1.0 + seconds): ("reused", "ok", 200)}, latency=latency):
+        record.add(event)
+    result = conclude(record)
+    assert result.verdict is verdict, result.reasons
+    wrong = ("1 % of the good answers on reused connections took over 1.50 s, the budget is 1 s",)
+    assert result.reasons == (wrong if verdict is Verdict.SLO_BREACHED else ())
+
+
 def test_users_who_are_never_well_again_count_to_the_end() -> None:
     story = killed()
     record = Record(story.experiment)

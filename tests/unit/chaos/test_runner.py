@@ -82,6 +82,15 @@ def test_bad_traffic_before_the_fault_is_not_steady_and_nothing_is_killed(tmp_pa
     assert not cluster.asked
 
 
+def test_answers_that_are_too_slow_before_the_fault_are_not_steady(tmp_path: Path) -> None:
+    cluster = cluster_of()
+    planned = replace(experiment(cluster), budgets=Budgets(latency_seconds=0.001))
+    result = run(planned, world(cluster, tmp_path))
+    assert result.verdict is Verdict.NOT_STEADY
+    assert "answers take 0.002 s (99th percentile), 0.001 s is allowed" in result.reasons[0]
+    assert not cluster.asked
+
+
 def test_a_pod_that_is_not_ready_before_the_fault_is_not_steady(tmp_path: Path) -> None:
     cluster = cluster_of()
     sick = fakes.pod("web-9", ready=False)
@@ -327,7 +336,7 @@ def test_what_lasts_is_put_back_as_soon_as_a_budget_is_breached_also_while_it_is
 
     planned = replace(
         experiment(cluster, Aim(seed=1, fault="node-drain")),
-        budgets=Budgets(0.0, 0.2, 30.0),
+        budgets=Budgets(0.0, 0.2, recovery_seconds=30.0),
         timing=replace(QUICK, give_up=30.0),
     )
     made = world(cluster, tmp_path, start_traffic=traffic(outcome=lambda at: "status" if cordoned() else "ok"))

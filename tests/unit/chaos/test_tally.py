@@ -17,6 +17,7 @@ from chaosctl.chaos.tally import Tally
 from tests.unit.chaos.story import FAULT, killed
 
 PERIOD = 0.01
+LONG = 1.0
 
 
 def stream(pattern: str) -> list[Request]:
@@ -28,7 +29,7 @@ def stream(pattern: str) -> list[Request]:
 def test_it_says_at_any_moment_what_all_requests_together_say(pattern: str, ended: int, dice: random.Random) -> None:
     requests = stream(pattern)
     dice.shuffle(requests)
-    tally = Tally(PERIOD)
+    tally = Tally(PERIOD, LONG)
     tally.inject(0)
     for request in requests[:ended]:
         tally.add(request)
@@ -38,7 +39,7 @@ def test_it_says_at_any_moment_what_all_requests_together_say(pattern: str, ende
 
 
 def test_what_ended_before_the_injection_is_not_its_work() -> None:
-    tally = Tally(PERIOD)
+    tally = Tally(PERIOD, LONG)
     tally.inject(0.1)
     for request in stream("x" * 20):
         tally.add(request)
@@ -47,7 +48,7 @@ def test_what_ended_before_the_injection_is_not_its_work() -> None:
 
 
 def fed(pattern: str, waiting: tuple[int, int] | None) -> Tally:
-    tally = Tally(PERIOD)
+    tally = Tally(PERIOD, LONG)
     tally.inject(0)
     for request in stream(pattern):
         tally.add(request)
@@ -74,8 +75,8 @@ def test_a_good_answer_that_comes_meanwhile_says_that_the_service_is_only_slow()
     assert tally.provisional() == pytest.approx(0.09)
 
 
-def record(*, success: float = 0.0, downtime: float = 1.0) -> Record:
-    made = Record(replace(killed().experiment, budgets=Budgets(success, downtime)))
+def record(*, success: float = 0.0, downtime: float = 1.0, latency: float = 1.0) -> Record:
+    made = Record(replace(killed().experiment, budgets=Budgets(success, downtime, latency)))
     made.add(e.PhaseStarted(FAULT, "inject"))
     return made
 
@@ -101,3 +102,14 @@ def test_success_is_breached_once_it_is_out_of_reach() -> None:
     asked = record(success=99.0, downtime=1000.0)
     asked.add(e.RequestsSeen(FAULT, answers(lambda n: "reset" if n % 2 else "ok", 300)))
     assert "150 requests on new connections failed already: 99 % of success are out of reach" in asked.breach()
+
+
+@pytest.mark.parametrize(("slow", "breached"), [(100, False), (150, True)])
+def test_latency_is_breached_once_it_is_out_of_reach(slow: int, breached: bool) -> None:
+    """As with success: of all answers that can come until the run is given up, 1 % is known."""
+    asked = record(downtime=1000.0, latency=0.2)
+    first = round(FAULT * 1e6)
+    late = tuple(Request(NEW, n, first + n * 20_000, 300_000, 0, "ok", 200) for n in range(slow))
+    asked.add(e.RequestsSeen(FAULT, late))
+    assert bool(asked.breach()) is breached
+    assert not breached or asked.breach().startswith("150 answers on new connections took over 0.2 s already")

@@ -37,7 +37,7 @@ def test_a_good_run_is_a_green_suite_with_a_case_per_fault_and_budget(good: Told
     found = suite(good)
     assert (found.get("failures"), found.get("errors"), found.get("skipped")) == ("0", "0", "0")
     names = [case.get("name") for case in found.findall("testcase")]
-    assert len(names) == int(found.get("tests", "0")) == 1 + 1 + 1 + 1 + 3 + 4
+    assert len(names) == int(found.get("tests", "0")) == 1 + 1 + 1 + 1 + 3 + 6
     assert "pod-kill web-1" in names and "downtime of at most 1 s on reused connections" in names
 
 
@@ -48,6 +48,12 @@ def test_a_breached_budget_is_a_failure_of_its_own_case(breached: Told) -> None:
         for stream in ("new", "reused")
         for budget in ("success of at least 99 %", "downtime of at most 1 s")
     ]
+
+
+def test_answers_that_take_too_long_fail_the_case_of_latency_alone(told: Tell) -> None:
+    found = suite(told(killed().told({(1.0, 2.0): ("new", "ok", 200)}, latency=1.5)))
+    failed = [c.get("name") for c in found.findall("testcase") if c.find("failure") is not None]
+    assert failed == ["the verdict is PASS", "99 % of the good answers within 1 s on new connections"]
 
 
 def test_what_is_held_recovers_from_its_undo(told: Tell) -> None:
@@ -66,7 +72,7 @@ def test_an_invalid_run_is_an_error_and_judges_no_budget(told: Tell) -> None:
         "the verdict is PASS",
         "the measurement can be trusted",
     ]
-    assert int(found.get("skipped", "0")) == 4
+    assert int(found.get("skipped", "0")) == 6
 
 
 def test_a_step_without_a_run_is_an_error_of_its_own() -> None:
