@@ -18,12 +18,11 @@ from typing import Any, TypeVar
 
 import yaml
 
-from chaosctl.adapters.kube import WEBHOOK_SILENT, webhook_silent
+from chaosctl.adapters.kube import WEBHOOK_SILENT, Object, webhook_silent
 from chaosctl.errors import ChaosctlError, PreconditionFailed, StageFailed, Unreachable, UsageProblem
 from chaosctl.target import ChartSource
 
 T = TypeVar("T")
-Object = dict[str, Any]
 TIMEOUT = "120s"  # for hooks; readiness is waited for by the stages, which can say what is missing
 DIVERTING = ("HELM_KUBE", "HELM_NAMESPACE", "HELM_DRIVER", "HELM_DEBUG")  # variables that begin so
 UNREACHABLE = ("cluster unreachable", "connection refused", "no such host", "i/o timeout", "connection reset")

@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
-Object = dict[str, Any]
+from chaosctl.adapters.kube import Object
 
 IMAGE = "image"
 CRASH_LOOP = "crash loop"

@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from chaosctl.adapters import elb
 from chaosctl.adapters.helm import Release
-from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, Kube
+from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, Kube, Object
 from chaosctl.stages import alarms, autoscaler, controller, infra, naming, nodes, redaction
 from chaosctl.stages.access import Access
 from chaosctl.stages.release import HELM_MANAGER, drift_of
 from chaosctl.stages.stage import Context
 
-Object = dict[str, Any]
 STACK_TAG = "ingress.k8s.aws/stack"  # namespace/name of the Ingress that a security group belongs to
 WEB_PORTS = {80, 443}
 MACHINES = {HELM_MANAGER, "chaosctl", "kube-controller-manager", "kube-apiserver"}  # field managers that are no person

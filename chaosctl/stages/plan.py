@@ -11,7 +11,7 @@ from typing import Any
 from chaosctl.adapters import pricing
 from chaosctl.adapters.aws import Aws, Cluster
 from chaosctl.adapters.helm import Helm, Release
-from chaosctl.adapters.kube import Kube
+from chaosctl.adapters.kube import Kube, Object
 from chaosctl.adapters.terraform_plan import ResourceChange
 from chaosctl.errors import StageFailed
 from chaosctl.stages import alarms, app, autoscaler, certificate, controller, costs, infra, naming, nodes, redaction
@@ -23,7 +23,6 @@ from chaosctl.target import ChartSource
 from chaosctl.waiting import heartbeat
 
 LATER = "known-after-infra"
-Object = dict[str, Any]
 Key = tuple[str, str]  # kind and name
 
 

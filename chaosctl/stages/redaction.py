@@ -12,8 +12,8 @@ import re
 from typing import Any
 
 from chaosctl.adapters import yaml_text
+from chaosctl.adapters.kube import Object
 
-Object = dict[str, Any]
 SECRET_NAME = re.compile(
     r"passw|passphrase|secret|token|credential|api_?-?key|private_?-?key|access_?-?key", re.IGNORECASE
 )

@@ -9,9 +9,9 @@ from typing import Any
 
 from moto.eks.models import eks_backends
 
-from .eks.access import NODE_TYPES
-from .eks.models import LabCluster
-from .signatures import Identity, Refused, identify
+from chaosctl.lab.aws.eks.access import NODE_TYPES
+from chaosctl.lab.aws.eks.models import LabCluster
+from chaosctl.lab.aws.signatures import Identity, Refused, identify
 
 log = logging.getLogger(__name__)
 

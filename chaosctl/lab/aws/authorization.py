@@ -16,11 +16,11 @@ from wsgiref.types import WSGIEnvironment
 
 from moto.iam.models import iam_backends
 
-from .operations import UNKNOWN, Asked, Need, asked, named
-from .refusals import Refusal, Why
-from .signatures import Identity
-from .signed_requests import Caller
-from .world import LOCK
+from chaosctl.lab.aws.operations import UNKNOWN, Asked, Need, asked, named
+from chaosctl.lab.aws.refusals import Refusal, Why
+from chaosctl.lab.aws.signatures import Identity
+from chaosctl.lab.aws.signed_requests import Caller
+from chaosctl.lab.aws.world import LOCK
 
 Document = Mapping[str, Any]
 FREE = {"sts:GetCallerIdentity", "sts:GetSessionToken"}  # AWS asks nobody for a right to these

@@ -26,9 +26,9 @@ from moto.core.utils import get_service_model
 from moto.secretsmanager.models import secretsmanager_backends
 from werkzeug.exceptions import HTTPException
 
-from .refusals import CBOR_PATH
-from .signed_requests import Caller, raw_path
-from .world import LOCK
+from chaosctl.lab.aws.refusals import CBOR_PATH
+from chaosctl.lab.aws.signed_requests import Caller, raw_path
+from chaosctl.lab.aws.world import LOCK
 
 # Nobody's policy names this: only one for all actions of the service, or for all, allows it.
 UNKNOWN = "?"

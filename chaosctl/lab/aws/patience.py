@@ -12,7 +12,7 @@ import time
 
 from moto.eks.models import eks_backends
 
-from .world import LOCK, Changes
+from chaosctl.lab.aws.world import LOCK, Changes
 
 HOLD = 10.0  # seconds, below every client's timeout
 REPEATED = 30.0  # seconds within which a second question is taken for polling

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from wsgiref.types import WSGIEnvironment
 from xml.sax.saxutils import escape
 
-from .repeats import Answer
+from chaosctl.lab.aws.repeats import Answer
 
 SCOPE = re.compile(r"Credential=[^/,]*/\d+/[^/,]+/(?P<service>[a-z0-9-]+)/")
 CBOR_PATH = re.compile(r"/service/[^/]+/operation/(?P<operation>\w+)")

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from moto.autoscaling.models import FakeAutoScalingGroup, autoscaling_backends
 from moto.eks.models import eks_backends
 
-from .eks.models import LabCluster, LabEKSBackend
-from .eks.nodegroups import LabNodegroup
-from .world import LOCK, Changes
+from chaosctl.lab.aws.eks.models import LabCluster, LabEKSBackend
+from chaosctl.lab.aws.eks.nodegroups import LabNodegroup
+from chaosctl.lab.aws.world import LOCK, Changes
 
 log = logging.getLogger(__name__)
 

@@ -19,15 +19,14 @@ from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from chaosctl.lab.aws import authentication, authorization, operations, pod_identity, refusals, signed_requests
+from chaosctl.lab.aws.logs.service import Logs
+from chaosctl.lab.aws.patience import Patience
+from chaosctl.lab.aws.repeats import Answer, Repeats
+from chaosctl.lab.aws.signatures import Refused, identify
+from chaosctl.lab.aws.signed_requests import raw_path
+from chaosctl.lab.aws.world import LOCK, Changes
 from chaosctl.lab.layout import Layout
-
-from . import authentication, authorization, operations, pod_identity, refusals, signed_requests
-from .logs.service import Logs
-from .patience import Patience
-from .repeats import Answer, Repeats
-from .signatures import Refused, identify
-from .signed_requests import raw_path
-from .world import LOCK, Changes
 
 log = logging.getLogger(__name__)
 

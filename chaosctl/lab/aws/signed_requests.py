@@ -18,9 +18,9 @@ from wsgiref.types import WSGIEnvironment
 
 from botocore.utils import normalize_url_path
 
-from .refusals import Refusal, Why
-from .signatures import Identity, Key, Refused, SessionOver, key_of
-from .world import LOCK
+from chaosctl.lab.aws.refusals import Refusal, Why
+from chaosctl.lab.aws.signatures import Identity, Key, Refused, SessionOver, key_of
+from chaosctl.lab.aws.world import LOCK
 
 # What moto tells from this header (service, region, and whose account) it must tell as we do: nothing but small letters
 # where a second access key would be found.

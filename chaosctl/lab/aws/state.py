@@ -15,10 +15,9 @@ from typing import Any
 from moto.core.base_backend import BackendDict
 
 from chaosctl.errors import PreconditionFailed
+from chaosctl.lab.aws import pickling
+from chaosctl.lab.aws.world import LOCK
 from chaosctl.lab.complaints import Complaint
-
-from . import pickling
-from .world import LOCK
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,11 @@ from moto.core.utils import utcnow
 from moto.ec2.models import ec2_backends
 from moto.eks.models import eks_backends
 
+from chaosctl.lab.aws.eks import addons
+from chaosctl.lab.aws.eks.models import LabCluster, LabEKSBackend
+from chaosctl.lab.aws.eks.nodegroups import LabNodegroup
+from chaosctl.lab.aws.elbv2 import Elbv2View
+from chaosctl.lab.aws.world import LOCK, Changes
 from chaosctl.lab.desired import (
     Addon,
     Cluster,
@@ -20,12 +25,6 @@ from chaosctl.lab.desired import (
     TargetState,
     Vpc,
 )
-
-from .eks import addons
-from .eks.models import LabCluster, LabEKSBackend
-from .eks.nodegroups import LabNodegroup
-from .elbv2 import Elbv2View
-from .world import LOCK, Changes
 
 
 class MotoStore:

@@ -20,11 +20,10 @@ from chaosctl.lab import gateway
 from chaosctl.lab.kube_api import KubeApi
 from chaosctl.lab.layout import Layout
 from chaosctl.lab.pki import Pki
-
-from .cloudwatch import TIMEOUT, CloudWatchLogs, PodIdentity, Unavailable
-from .files import Container
-from .program import AUDIENCE, NAMESPACE, SERVICE_ACCOUNT
-from .shipper import Shipper
+from chaosctl.lab.shipper.cloudwatch import TIMEOUT, CloudWatchLogs, PodIdentity, Unavailable
+from chaosctl.lab.shipper.files import Container
+from chaosctl.lab.shipper.program import AUDIENCE, NAMESPACE, SERVICE_ACCOUNT
+from chaosctl.lab.shipper.shipper import Shipper
 
 
 def main() -> int:

@@ -18,9 +18,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Protocol
 
-from . import cri
-from .cloudwatch import Event, Refused, Unavailable
-from .files import Container, LogFile, NodeLogs
+from chaosctl.lab.shipper import cri
+from chaosctl.lab.shipper.cloudwatch import Event, Refused, Unavailable
+from chaosctl.lab.shipper.files import Container, LogFile, NodeLogs
 
 log = logging.getLogger(__name__)
 

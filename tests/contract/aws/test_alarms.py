@@ -19,9 +19,8 @@ from chaosctl.lab.aws.cloudwatch.certificates import Certificates
 from chaosctl.lab.aws.cloudwatch.metrics import MINUTE, Metric
 from chaosctl.lab.aws.world import Changes
 from chaosctl.lab.pki import Authority, Identity, key_pem
-
-from .conftest import Lab
-from .subscriber import Received, subscriber
+from tests.contract.aws.conftest import Lab
+from tests.contract.aws.subscriber import Received, subscriber
 
 START = 1_800_000_000  # the beginning of a minute
 LOAD_BALANCER = [{"Name": "LoadBalancer", "Value": "app/web/1"}]

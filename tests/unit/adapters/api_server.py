@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from chaosctl.adapters.kube import Kube
-
-Object = dict[str, Any]
+from chaosctl.adapters.kube import Kube, Object
 
 
 class ApiServer(ThreadingHTTPServer):

@@ -9,8 +9,7 @@ from chaosctl.lab import addons, images
 from chaosctl.lab.desired import Addon, Cluster
 from chaosctl.lab.kube_api import path_of
 from chaosctl.lab.layout import Layout
-
-from .examples import CLUSTER
+from tests.unit.lab.examples import CLUSTER
 
 
 def addon(name: str, **configuration: object) -> Addon:

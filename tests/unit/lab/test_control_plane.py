@@ -3,8 +3,7 @@ from pathlib import Path
 
 from chaosctl.lab import control_plane
 from chaosctl.lab.layout import Layout
-
-from .examples import CLUSTER
+from tests.unit.lab.examples import CLUSTER
 
 TOOLS = {name: Path("/tools") / name for name in control_plane.MEMORY}
 

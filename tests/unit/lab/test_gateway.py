@@ -2,8 +2,7 @@ from pathlib import Path
 
 from chaosctl.lab import gateway
 from chaosctl.lab.layout import Layout
-
-from .examples import CLUSTER
+from tests.unit.lab.examples import CLUSTER
 
 
 def test_each_cluster_gets_its_own_address_and_keeps_it(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 from chaosctl.lab import network
 from chaosctl.lab.network import Interface
-
-from .examples import INSTANCE, PRIVATE_A, VPC
+from tests.unit.lab.examples import INSTANCE, PRIVATE_A, VPC
 
 
 def test_gateway_is_the_first_address() -> None:

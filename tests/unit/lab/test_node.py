@@ -7,8 +7,7 @@ import pytest
 from chaosctl.lab import node
 from chaosctl.lab.layout import Layout
 from chaosctl.lab.node import MIB, Machine, Node
-
-from .examples import CLUSTER, INSTANCE
+from tests.unit.lab.examples import CLUSTER, INSTANCE
 
 LARGE = Machine(cpus=8, memory=32 * 1024 * MIB, may_protect=True)
 SMALL = Machine(cpus=2, memory=2 * 1024 * MIB, may_protect=False)

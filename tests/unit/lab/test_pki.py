@@ -8,8 +8,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from chaosctl.lab import pki
 from chaosctl.lab.pki import Identity, KeyPair, Pki
-
-from .examples import CLUSTER, INSTANCE
+from tests.unit.lab.examples import CLUSTER, INSTANCE
 
 LOOPBACK = "127.128.0.2"
 

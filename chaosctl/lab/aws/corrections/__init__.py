@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import (
+from chaosctl.lab.aws.corrections import (
     acm,
     autoscaling,
     budgets,

@@ -16,9 +16,8 @@ from moto.acm.responses import AWSCertificateManagerResponse
 from moto.elbv2.models import elbv2_backends
 from moto.route53.models import route53_backends
 
+from chaosctl.lab.aws import issuing
 from chaosctl.lab.pki import Identity, key_pem
-
-from .. import issuing
 
 LIFETIME = timedelta(days=395)  # ACM's 13 months
 CURVES = {"EC_prime256v1": ec.SECP256R1, "EC_secp384r1": ec.SECP384R1}

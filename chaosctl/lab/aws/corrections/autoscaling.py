@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.autoscaling.models import ASG_NAME_TAG, AutoScalingBackend, FakeAutoScalingGroup, InstanceState
 
-from .network_interfaces import add_prefixes
+from chaosctl.lab.aws.corrections.network_interfaces import add_prefixes
 
 NODE_TAG = "eks:cluster-name"
 

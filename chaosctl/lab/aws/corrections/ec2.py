@@ -10,7 +10,7 @@ from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.models.launch_templates import LaunchTemplateVersion
 from moto.ec2.models.security_groups import SecurityGroupRule
 
-from ..eks.versions import KUBERNETES, image_id, image_parameter
+from chaosctl.lab.aws.eks.versions import KUBERNETES, image_id, image_parameter
 
 IMAGE_OWNER = "602401143452"  # the account from which AWS publishes EKS's images
 

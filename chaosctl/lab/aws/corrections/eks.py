@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from moto.eks.models import eks_backends
 
-from ..eks.models import LabEKSBackend
+from chaosctl.lab.aws.eks.models import LabEKSBackend
 
 
 def apply() -> None:

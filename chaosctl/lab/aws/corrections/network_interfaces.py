@@ -14,7 +14,7 @@ from moto.ec2.models.instances import Instance
 from moto.ec2.models.subnets import Subnet
 from moto.ec2.responses.elastic_network_interfaces import ElasticNetworkInterfaces
 
-from .. import addressing
+from chaosctl.lab.aws import addressing
 
 PREFIXES_OF_A_NODE = 2  # 32 pod addresses
 ADDRESS_FILTERS = ("addresses.private-ip-address", "private-ip-address")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from moto.core.utils import utcnow
 from moto.ssm.models import Parameter, ParameterDict
 
-from ..eks.versions import image_parameter
+from chaosctl.lab.aws.eks.versions import image_parameter
 
 
 def apply() -> None:

@@ -9,7 +9,7 @@ from moto.core.utils import utcnow
 from moto.eks.exceptions import InvalidParameterException
 
 if TYPE_CHECKING:
-    from .models import LabEKSBackend
+    from chaosctl.lab.aws.eks.models import LabEKSBackend
 
 SESSION = "{{SessionName}}"
 NODE_NAME = "{{EC2PrivateDNSName}}"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from moto.core.utils import utcnow
 from moto.eks.exceptions import InvalidParameterException, ResourceInUseException
 
-from .versions import ADDONS, KUBERNETES, addon_versions
+from chaosctl.lab.aws.eks.versions import ADDONS, KUBERNETES, addon_versions
 
 if TYPE_CHECKING:
-    from .models import LabCluster, LabEKSBackend
+    from chaosctl.lab.aws.eks.models import LabCluster, LabEKSBackend
 
 MEMBERS = ("addonName", "addonVersion", "serviceAccountRoleArn", "configurationValues", "tags")
 

@@ -17,9 +17,9 @@ from moto.eks.exceptions import (
     ResourceNotFoundException,
 )
 
-from . import nodegroups
-from .access import AccessEntry, node_entry
-from .versions import DEFAULT_VERSION, KUBERNETES
+from chaosctl.lab.aws.eks import nodegroups
+from chaosctl.lab.aws.eks.access import AccessEntry, node_entry
+from chaosctl.lab.aws.eks.versions import DEFAULT_VERSION, KUBERNETES
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 

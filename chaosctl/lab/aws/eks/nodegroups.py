@@ -10,10 +10,10 @@ from moto.ec2.models import EC2Backend
 from moto.eks import models as base
 from moto.eks.exceptions import InvalidParameterException
 
-from .versions import KUBERNETES, image_id
+from chaosctl.lab.aws.eks.versions import KUBERNETES, image_id
 
 if TYPE_CHECKING:
-    from .models import LabCluster, LabEKSBackend
+    from chaosctl.lab.aws.eks.models import LabCluster, LabEKSBackend
 
 # What EKS takes over from the launch template that was given; the rest it decides itself.
 MERGED = ("BlockDeviceMappings", "MetadataOptions", "Monitoring", "SecurityGroupIds", "TagSpecifications", "UserData")

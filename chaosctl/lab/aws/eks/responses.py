@@ -13,9 +13,9 @@ from moto.eks.models import paginated_list
 from moto.eks.responses import EKSResponse
 from moto.sts.models import sts_backends
 
-from . import addons, versions
-from .access import POLICIES, POLICY_ARN, AccessEntry, creator_entry
-from .models import LabCluster, LabEKSBackend, enabled_logs, log_setup
+from chaosctl.lab.aws.eks import addons, versions
+from chaosctl.lab.aws.eks.access import POLICIES, POLICY_ARN, AccessEntry, creator_entry
+from chaosctl.lab.aws.eks.models import LabCluster, LabEKSBackend, enabled_logs, log_setup
 
 CREATE_OPTIONS = ("accessConfig", "upgradePolicy", "zonalShiftConfig", "deletionProtection")
 UPDATE_KINDS = {  # member of UpdateClusterConfig -> (attribute of the cluster, type of the update)

@@ -1,6 +1,6 @@
 """URL table of the extended EKS service; moto looks for it beside `models`."""
 
-from .responses import LabEKSResponse
+from chaosctl.lab.aws.eks.responses import LabEKSResponse
 
 url_bases = [r"https?://eks\.(.+)\.amazonaws.com"]
 

@@ -20,11 +20,10 @@ from typing import Any
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.logs.models import logs_backends
 
+from chaosctl.lab.aws.logs.events import Event, EventStore, Group, Position
+from chaosctl.lab.aws.logs.patterns import InvalidPattern, Matches, compiled
+from chaosctl.lab.aws.world import LOCK
 from chaosctl.lab.layout import Layout
-
-from ..world import LOCK
-from .events import Event, EventStore, Group, Position
-from .patterns import InvalidPattern, Matches, compiled
 
 log = logging.getLogger(__name__)
 

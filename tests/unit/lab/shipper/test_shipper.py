@@ -13,8 +13,7 @@ import pytest
 from chaosctl.lab.shipper import files, shipper
 from chaosctl.lab.shipper.cloudwatch import Event, Refused, Unavailable
 from chaosctl.lab.shipper.shipper import Shipper
-
-from .node import POD_ID, FakeContainer, age, compress
+from tests.unit.lab.shipper.node import POD_ID, FakeContainer, age, compress
 
 HOST = "ip-10-0-1-2.us-west-2.compute.internal"
 

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from moto.elbv2.models import ELBv2Backend
 
-from . import actions, attributes, balancers, interfaces, listeners, rules, targets, validation
+from chaosctl.lab.aws.corrections.elbv2 import (
+    actions,
+    attributes,
+    balancers,
+    interfaces,
+    listeners,
+    rules,
+    targets,
+    validation,
+)
 
 ALL = (targets, balancers, interfaces, listeners, rules, attributes, validation, actions)
 

@@ -9,7 +9,7 @@ from moto.elbv2.exceptions import ELBClientError, LoadBalancerNotFoundError
 from moto.elbv2.models import ELBv2Backend, FakeLoadBalancer
 from moto.elbv2.responses import ELBV2Response
 
-from .replace import replace
+from chaosctl.lab.aws.corrections.elbv2.replace import replace
 
 
 def apply() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from moto.elbv2.exceptions import ELBClientError, LoadBalancerNotFoundError, TooManyTagsError, ValidationError
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup
 
-from .replace import replace
+from chaosctl.lab.aws.corrections.elbv2.replace import replace
 
 MAX_TAGS = 50  # of a resource: AWS's limit; moto stops at 10, which a controller's tags and a user's soon exceed
 

@@ -7,8 +7,8 @@ from typing import Any
 from moto.elbv2.exceptions import DuplicateLoadBalancerName, ELBClientError
 from moto.elbv2.models import ELBv2Backend, FakeLoadBalancer
 
-from .interfaces import create_interfaces, delete_interfaces
-from .replace import replace
+from chaosctl.lab.aws.corrections.elbv2.interfaces import create_interfaces, delete_interfaces
+from chaosctl.lab.aws.corrections.elbv2.replace import replace
 
 LOAD_BALANCERS_GRANTED = 50  # in a Region: AWS's default quota
 

@@ -12,7 +12,7 @@ from moto.ec2.models.subnets import Subnet
 from moto.elbv2.exceptions import ELBClientError, LoadBalancerNotFoundError
 from moto.elbv2.models import AvailabilityZone, ELBv2Backend
 
-from .replace import replace
+from chaosctl.lab.aws.corrections.elbv2.replace import replace
 
 
 class LoadBalancerInterface(NetworkInterface):

@@ -10,7 +10,7 @@ from moto.elbv2.exceptions import DuplicateListenerError, ELBClientError
 from moto.elbv2.models import ELBv2Backend, FakeListener
 from moto.elbv2.ssl_policies import SSL_POLICIES
 
-from .replace import replace
+from chaosctl.lab.aws.corrections.elbv2.replace import replace
 
 # Those of the answer. Source: API_ListenerAttribute of the elbv2 API; the mTLS header names are left out.
 LISTENER_DEFAULTS = {

@@ -10,8 +10,8 @@ from moto.elbv2.exceptions import ELBClientError, InvalidConditionValueError, Pr
 from moto.elbv2.models import ELBv2Backend, FakeAction
 from moto.elbv2.responses import ELBV2Response
 
-from .listeners import listener_of
-from .replace import replace
+from chaosctl.lab.aws.corrections.elbv2.listeners import listener_of
+from chaosctl.lab.aws.corrections.elbv2.replace import replace
 
 
 def apply() -> None:

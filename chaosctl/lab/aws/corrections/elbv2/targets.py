@@ -11,7 +11,7 @@ from typing import Any
 from moto.elbv2.exceptions import TargetGroupNotFoundError, TargetNotRunning
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup, elbv2_backends
 
-from .replace import replace
+from chaosctl.lab.aws.corrections.elbv2.replace import replace
 
 Key = tuple[str, int]
 

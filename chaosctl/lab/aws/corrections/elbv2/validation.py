@@ -10,7 +10,7 @@ from moto.elbv2.exceptions import TargetGroupNotFoundError, ValidationError
 from moto.elbv2.models import ELBv2Backend
 from moto.elbv2.responses import ELBV2Response
 
-from .replace import replace
+from chaosctl.lab.aws.corrections.elbv2.replace import replace
 
 # Limits of the health check of a target group: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html
 LIMITS = {
