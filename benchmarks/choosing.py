@@ -2,7 +2,7 @@
 
     python benchmarks/choosing.py [--pods 10000] [--rounds 3] [--context NAME] [--peers PYTHON] [--json]
 
-Needs a cluster with the app on it, reached by $KUBECONFIG: the lab after `chaosctl up`. In a namespace of its own it
+Needs a cluster with the app on it, reached by $KUBECONFIG and --context (that of the lab after `chaosctl up`, In a namespace of its own it
 makes copies of a pod of the app and writes their status (Running, Ready) through the API: real objects on a real API
 server, but no node and no process behind them. Then chaosctl's plan, the typed Python client and the Chaos Toolkit's
 extension for Kubernetes choose one of them, each in a process of its own, in turns: seconds of the choice itself, of
@@ -59,7 +59,7 @@ def main() -> None:
         choose(options)
         return
     peers = Path(options.peers) if options.peers else peers_python()
-    kube = Kube(Path(os.environ["KUBECONFIG"]), options.context or None)
+    kube = Kube(Path(os.environ["KUBECONFIG"]), options.context)
     with many_pods(kube, options.pods) as made_in:
         found: Kept = {way: [] for way in WAYS}
         for _ in range(options.rounds):
@@ -81,7 +81,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--context", default="")
+    parser.add_argument("--context", default="chaotic-backend-cluster", help="of $KUBECONFIG")
     parser.add_argument("--peers", default="", help="Python with the packages of benchmarks/peers.txt")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--choose", action="store_true", help=argparse.SUPPRESS)
@@ -91,7 +91,7 @@ def _options() -> argparse.Namespace:
 def choose(options: argparse.Namespace) -> None:
     """What `chaosctl chaos --kill-pods` does before anything else; its figures as JSON."""
     begun = time.monotonic()
-    cluster = KubeCluster(Kube(Path(os.environ["KUBECONFIG"]), options.context or None))
+    cluster = KubeCluster(Kube(Path(os.environ["KUBECONFIG"]), options.context))
     plan = FAULTS["pod-kill"].plan(Aim(seed=1), Place(cluster.identity(), NAMESPACE, SELECTOR), cluster)
     seconds = time.monotonic() - begun
     print(json.dumps({"pods": plan.ready, "seconds": seconds, **used()}))

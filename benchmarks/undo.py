@@ -108,7 +108,7 @@ class Benchmark:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self._kube = Kube(Path(os.environ["KUBECONFIG"]), options.context or None)
+        self._kube = Kube(Path(os.environ["KUBECONFIG"]), options.context)
         self._dice = random.Random(options.seed)
         self._aws = _aws()
 
@@ -299,7 +299,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--fault", action="append", choices=[*FAULTS, TOGETHER], help="only this one; can be repeated")
     parser.add_argument("--namespace", default="chaotic-backend")
     parser.add_argument("--release", default="chaotic-backend")
-    parser.add_argument("--context", default="", help="of $KUBECONFIG, to look at the cluster with")
+    parser.add_argument("--context", default="chaotic-backend-cluster", help="of $KUBECONFIG, to look with")
     parser.add_argument("--settle", type=float, default=300.0, help="seconds that what was put back may take")
     parser.add_argument("--summary", default="", help="write the report to this file as well, as JSON")
     parser.add_argument("--json", action="store_true")
