@@ -2,7 +2,7 @@
 
     python benchmarks/choosing.py [--pods 10000] [--rounds 3] [--context NAME] [--peers PYTHON] [--json]
 
-Needs a cluster with the app on it, reached by $KUBECONFIG and --context (that of the lab after `chaosctl up`, In a namespace of its own it
+Needs a cluster with the app on it, reached by $KUBECONFIG: the lab after `chaosctl up`. In a namespace of its own it
 makes copies of a pod of the app and writes their status (Running, Ready) through the API: real objects on a real API
 server, but no node and no process behind them. Then chaosctl's plan, the typed Python client and the Chaos Toolkit's
 extension for Kubernetes choose one of them, each in a process of its own, in turns: seconds of the choice itself, of
