@@ -111,7 +111,7 @@ def figures(result: Result) -> list[Figure]:
     success = min(s.success_percent for s in result.streams)
     downtime = max(s.downtime for s in result.streams)
     return [
-        _figure("Requests that succeeded", f"{success:.3f} %", f"at least {budgets.success_percent:g} %",
+        _figure("Success", f"{success:.3f} %", f"at least {budgets.success_percent:g} % of requests",
                 success >= budgets.success_percent),
         _figure("Downtime", f"{downtime:.3f} s", f"at most {budgets.downtime_seconds:g} s",
                 downtime <= budgets.downtime_seconds),
@@ -124,7 +124,7 @@ def _latency_figure(result: Result, budgets: Budgets) -> Iterable[Figure]:
     slowest = max((s.latency.p99 / 1000 for s in result.streams if s.latency), default=None)
     if slowest is not None:
         allowed = f"at most {budgets.latency_seconds:g} s"
-        yield _figure("99 % of answers within", f"{slowest:.3f} s", allowed, slowest <= budgets.latency_seconds)
+        yield _figure("Latency, p99", f"{slowest:.3f} s", allowed, slowest <= budgets.latency_seconds)
 
 
 def _clock_figures(result: Result, budgets: Budgets) -> Iterable[Figure]:
