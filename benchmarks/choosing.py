@@ -7,8 +7,8 @@ makes copies of a pod of the app and writes their status (Running, Ready) throug
 server, but no node and no process behind them. Then chaosctl's plan, the typed Python client and the Chaos Toolkit's
 extension for Kubernetes choose one of them, each in a process of its own, in turns: seconds of the choice itself, of
 the whole process, and of its processor time, which the load of the machine changes least. It begins once controllers
-and scheduler on this machine have digested what was made, which takes minutes. Passes when chaosctl's
-median is under 3 s and its memory under 100 MB. The peers live in an environment made from benchmarks/peers.txt.
+and scheduler on this machine have digested what was made, which takes minutes. Passes when chaosctl's median is under
+3 s and its memory under 100 MB. The peers live in an environment made from benchmarks/peers.txt.
 """
 
 from __future__ import annotations
@@ -217,7 +217,8 @@ def _summary(runs: list[dict[str, float]]) -> dict[str, float]:
 def _text(report: Mapping[str, Any]) -> str:
     lines = [
         f"{report['machine']}, load {report['load']:.1f}",
-        f"{report['pods']} pods, made in {report['made_in_seconds']:.0f} s, quiet {report['quiet_after_seconds']:.0f} s later; medians, and the highest memory",
+        f"{report['pods']} pods, made in {report['made_in_seconds']:.0f} s, quiet {report['quiet_after_seconds']:.0f} s "
+        "later; medians, and the highest memory",
         "",
         f"{'':<26}{'pods':>8}{'choosing':>12}{'process':>12}{'processor':>12}{'memory':>12}",
     ]
