@@ -217,7 +217,7 @@ def _summary(runs: list[dict[str, float]]) -> dict[str, float]:
 def _text(report: Mapping[str, Any]) -> str:
     lines = [
         f"{report['machine']}, load {report['load']:.1f}",
-        f"{report['pods']} pods, made in {report['made_in_seconds']:.0f} s, quiet {report['quiet_after_seconds']:.0f} s "
+        f"{report['pods']} pods, made in {report['made_in_seconds']:.0f} s, idle {report['quiet_after_seconds']:.0f} s "
         "later; medians, and the highest memory",
         "",
         f"{'':<26}{'pods':>8}{'choosing':>12}{'process':>12}{'processor':>12}{'memory':>12}",
