@@ -24,7 +24,7 @@ from chaosctl.chaos import runner
 from chaosctl.chaos.cluster import Place, TargetState
 from chaosctl.chaos.experiment import Aim, Budgets, Experiment, Mode, Timing, TrafficPlan
 from chaosctl.chaos.probes.targets import TargetPoll
-from chaosctl.chaos.requests import CONTROL, NEW, REMOTE, REUSED, Request
+from chaosctl.chaos.requests import CONTROL, NEW, REMOTE, REUSED, STREAMS, Request
 from chaosctl.chaos.result import Result
 from chaosctl.chaos.undo import UndoLog
 from chaosctl.errors import Unreachable
@@ -105,6 +105,7 @@ class Circumstances:
     cut_after: float | None = None  # from the kill; the watch says nothing more
     watch_trouble: tuple[float, float] | None = None  # it says that it broke, and comes back
     outage: tuple[float, float] | None = None  # from the kill, how long every request fails
+    slow: tuple[float, float] | None = None  # from the kill, how long answers take most of the time-out
     unsent: float = 0.0  # share
     control_fails: bool = False
     cut_off: tuple[float, float] | None = None  # from the kill, how long the tester's own network is lost
@@ -244,12 +245,18 @@ class SimulatedTraffic:
     def _request(self, stream: str) -> Request:
         at = self._began + self._number / RATE
         outcome = self._outcome(stream, at)
-        latency = self._chance.uniform(0.2, 1.8) * self._how.latency
+        latency = self._takes(at - self._cluster.killed_at) if stream in STREAMS else self._how.latency
         lag = max(self._how.lag(self._chance), self._stands_still(at))
         status = 503 if outcome == "status" else 200
         return Request(
             stream, self._number, round(at * 1e6), round((latency + lag) * 1e6), round(lag * 1e6), outcome, status
         )
+
+    def _takes(self, after: float) -> float:
+        slow = self._how.slow
+        if slow is not None and slow[0] <= after < sum(slow):
+            return self._chance.uniform(1.1, 1.9)
+        return self._chance.uniform(0.2, 1.8) * self._how.latency
 
     def _stands_still(self, at: float) -> float:
         """For how long it is not got to: the stall lasts that long still."""
@@ -402,6 +409,7 @@ SABOTAGE: dict[str, Callable[[Circumstances, random.Random], None]] = {
     "the end cannot be read": lambda how, _: setattr(how, "unreadable_end", True),
     "replacements never become ready": lambda how, _: setattr(how, "never_ready", True),
     "targets never become healthy": lambda how, _: setattr(how, "never_healthy", True),
+    "users wait for too long": lambda how, chance: setattr(how, "slow", (chance.uniform(0, 3), chance.uniform(0.3, 9))),
     "users see an outage": lambda how, chance: setattr(how, "outage", (chance.uniform(0, 3), chance.uniform(0.7, 9))),
 }
 
