@@ -9,9 +9,9 @@ import typer
 
 from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
-from chaosctl.stages import costs
-from chaosctl.stages.costs import Item, Prices
-from chaosctl.stages.setups import Bill, TradeOff, Usage, priced, setups, trade_offs
+from chaosctl.queries import costs
+from chaosctl.queries.costs import Item, Prices
+from chaosctl.queries.setups import Bill, TradeOff, Usage, priced, setups, trade_offs
 from chaosctl.ui.render import Report, Table
 
 USED = Usage()

@@ -10,9 +10,9 @@ import typer
 from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
 from chaosctl.events import Warned
-from chaosctl.stages import logs as stage
+from chaosctl.queries import logs as stage
+from chaosctl.queries.logs import Cluster, Found, Line, Source, Wanted
 from chaosctl.stages.access import Access
-from chaosctl.stages.logs import Cluster, Found, Line, Source, Wanted
 from chaosctl.ui.render import Lines, Report
 from chaosctl.waiting import heartbeat
 

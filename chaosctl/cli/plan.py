@@ -11,8 +11,8 @@ from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
 from chaosctl.errors import ExitStatus
 from chaosctl.events import Warned
-from chaosctl.stages import costs
-from chaosctl.stages.plan import Forecast, forecast
+from chaosctl.queries import costs
+from chaosctl.queries.plan import Forecast, forecast
 from chaosctl.ui.render import Report, Table
 
 

@@ -31,15 +31,15 @@ from chaosctl.chaos.recovery import Clocks
 from chaosctl.chaos.result import Kill
 from chaosctl.chaos.tester import Tester
 from chaosctl.findings import Level
+from chaosctl.queries.costs import Item
+from chaosctl.queries.drift import Difference
+from chaosctl.queries.logs import Line
+from chaosctl.queries.plan import ReleaseChange, RequestChange
+from chaosctl.queries.setups import TradeOff, Usage
+from chaosctl.queries.status import Answer, Node, PodLine, Spent, Workload
 from chaosctl.report.runs import Run
 from chaosctl.stages import smoke
-from chaosctl.stages.costs import Item
-from chaosctl.stages.drift import Difference
-from chaosctl.stages.logs import Line
-from chaosctl.stages.plan import ReleaseChange, RequestChange
 from chaosctl.stages.rollback import RolledBack
-from chaosctl.stages.setups import TradeOff, Usage
-from chaosctl.stages.status import Answer, Node, PodLine, Spent, Workload
 from chaosctl.target import StandIn
 from chaosctl.toolbox.toolbox import ToolReport
 from chaosctl.ui.render import SCHEMA

@@ -150,7 +150,7 @@ class Session:
 
     def consent(self, context: Context) -> None:
         """Ask before the first thing is made that costs money; as long as the cluster exists it was asked already."""
-        from chaosctl.stages import costs, setups
+        from chaosctl.queries import costs, setups
         from chaosctl.stages.access import Access
 
         settings, payer = context.settings, context.target.billed_to

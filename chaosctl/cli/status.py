@@ -14,14 +14,14 @@ from chaosctl.cli import place
 from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
 from chaosctl.errors import ExitStatus
+from chaosctl.queries.status import Status, look
 from chaosctl.report import runs as journals
 from chaosctl.report.runs import Run
 from chaosctl.stages.stage import Context
-from chaosctl.stages.status import Status, look
 from chaosctl.ui.render import Pages, Report, Table
 
 if TYPE_CHECKING:
-    from chaosctl.stages.drift import Difference
+    from chaosctl.queries.drift import Difference
 
 
 @command
@@ -63,7 +63,7 @@ def _page(session: Session, *, drift: bool) -> Report:
 
 
 def _differences(context: Context) -> list[Difference]:
-    from chaosctl.stages import drift  # with Terraform and Helm: a third of what this command imports
+    from chaosctl.queries import drift  # with Terraform and Helm: a third of what this command imports
 
     return drift.look(context)
 

@@ -11,7 +11,7 @@ import typer
 from chaosctl.adapters.cloudwatch import Alarm
 from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
-from chaosctl.stages.watching import Figure, Sight, Watching
+from chaosctl.queries.watching import Figure, Sight, Watching
 from chaosctl.ui.render import Report, Table
 from chaosctl.ui.screen import show
 

@@ -14,7 +14,7 @@ from chaosctl.cli import cost
 from chaosctl.cli.main import app
 from chaosctl.cli.reference import reference
 from chaosctl.config import InfraSettings
-from chaosctl.stages import costs, setups
+from chaosctl.queries import costs, setups
 from chaosctl.ui.render import report_text
 
 ROOT = Path(__file__).parents[2]

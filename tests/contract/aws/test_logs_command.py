@@ -11,8 +11,8 @@ import pytest
 
 from chaosctl.errors import Unreachable
 from chaosctl.events import ignore
-from chaosctl.stages import logs as stage
-from chaosctl.stages.logs import CloudWatch, Wanted, expression, follow, read
+from chaosctl.queries import logs as stage
+from chaosctl.queries.logs import CloudWatch, Wanted, expression, follow, read
 from tests.contract.aws.conftest import Lab
 
 GROUP, STREAM = "/aws/containerinsights/demo/application", "node-application.var.log.containers.web.log"

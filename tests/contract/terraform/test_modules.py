@@ -15,8 +15,8 @@ from chaosctl.adapters import process
 from chaosctl.adapters.terraform_plan import changes
 from chaosctl.config import InfraSettings, Settings, ToolboxSettings
 from chaosctl.events import ignore
-from chaosctl.stages import costs, setups
-from chaosctl.stages.costs import Resource
+from chaosctl.queries import costs, setups
+from chaosctl.queries.costs import Resource
 from chaosctl.toolbox import Toolbox, providers
 
 ROOTS = ("terraform", "terraform/bootstrap", "terraform/alarms")
@@ -158,4 +158,4 @@ def test_the_token_in_a_url_is_neither_in_an_address_nor_in_what_plan_shows(stac
 def test_cost_counts_what_terraform_makes(made: Mapping[str, list[Resource]], run: str, infra: InfraSettings) -> None:
     resources, prices = [*made[run], *made["limits_are_those_of_what_is_watched"]], costs.load(None)
     real = costs.bill(resources, balancers=setups.BALANCERS, zones=infra.az_count, prices=prices)
-    assert setups.fixed(infra, prices) == real, "chaosctl/stages/setups.py says otherwise"
+    assert setups.fixed(infra, prices) == real, "chaosctl/queries/setups.py says otherwise"

@@ -8,7 +8,7 @@ from typing import Any
 from chaosctl.adapters.aws import Aws
 from chaosctl.adapters.pricing import FIXED, ask, instance
 from chaosctl.errors import Unreachable
-from chaosctl.stages import costs
+from chaosctl.queries import costs
 
 
 def product(usage: str, *prices: str) -> str:

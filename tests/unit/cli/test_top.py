@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from chaosctl.adapters.cloudwatch import Alarm
 from chaosctl.cli.top import report_of
-from chaosctl.stages.watching import MINUTES, Line, Sight, figure
+from chaosctl.queries.watching import MINUTES, Line, Sight, figure
 from chaosctl.ui.render import report_text
 
 UNTIL = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)

@@ -8,7 +8,8 @@ import pytest
 from chaosctl.adapters.kube import DEPLOYMENTS
 from chaosctl.config import InfraSettings, MirrorSettings, Settings
 from chaosctl.events import ignore
-from chaosctl.stages import autoscaler, destroy, drift, pipeline
+from chaosctl.queries import drift
+from chaosctl.stages import autoscaler, destroy, pipeline
 from chaosctl.stages.access import Access
 from chaosctl.stages.stage import Context
 from chaosctl.target import Target

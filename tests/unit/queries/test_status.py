@@ -22,11 +22,12 @@ from chaosctl.cli.status import _blocks, _data
 from chaosctl.config import Settings
 from chaosctl.errors import ChaosctlError, PreconditionFailed, Unreachable
 from chaosctl.events import ignore
+from chaosctl.queries import status
+from chaosctl.queries.status import Answer, Status, look
 from chaosctl.report.runs import Run
-from chaosctl.stages import controller, status
+from chaosctl.stages import controller
 from chaosctl.stages.inquiry import ask
 from chaosctl.stages.stage import Context
-from chaosctl.stages.status import Answer, Status, look
 from chaosctl.target import Target
 from chaosctl.ui.render import Report, report_json, report_text
 from tests.unit.cli.json_schema import mistakes

@@ -4,8 +4,8 @@ import pytest
 
 from chaosctl.cli.cost import report
 from chaosctl.config import InfraSettings
-from chaosctl.stages.costs import load, total
-from chaosctl.stages.setups import HIGHLY_AVAILABLE, SMALL, Setup, Usage, fixed, priced, setups, trade_offs
+from chaosctl.queries.costs import load, total
+from chaosctl.queries.setups import HIGHLY_AVAILABLE, SMALL, Setup, Usage, fixed, priced, setups, trade_offs
 from chaosctl.ui.render import report_text
 
 PRICES = load(None)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chaosctl.errors import UsageProblem
-from chaosctl.stages.costs import Item, Resource, bill, load, total
+from chaosctl.queries.costs import Item, Resource, bill, load, total
 
 
 def resources(nodes: int, gateways: int) -> list[Resource]:

@@ -24,7 +24,8 @@ from chaosctl.adapters.inventory import Leftover
 from chaosctl.adapters.kube import DEPLOYMENTS, INGRESSES, NODES, Object
 from chaosctl.errors import ChaosctlError, Unreachable
 from chaosctl.once import once
-from chaosctl.stages import autoscaler, certificate, controller, costs, entrance, setups
+from chaosctl.queries import costs, setups
+from chaosctl.stages import autoscaler, certificate, controller, entrance
 from chaosctl.stages.access import Access
 from chaosctl.stages.inquiry import Outcome, ask
 from chaosctl.stages.kubeconfig import entry_name

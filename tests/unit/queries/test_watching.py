@@ -13,8 +13,8 @@ from chaosctl.adapters.elb import CLUSTER_TAG
 from chaosctl.config import Settings
 from chaosctl.errors import PreconditionFailed
 from chaosctl.events import ignore
+from chaosctl.queries.watching import Sight, Watching
 from chaosctl.stages.stage import Context
-from chaosctl.stages.watching import Sight, Watching
 from chaosctl.target import Target
 
 SETTINGS = Settings(namespace="shop", release="web")

@@ -15,8 +15,9 @@ from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, INGRESSES
 from chaosctl.adapters.terraform_plan import LATER, AttributeChange, ResourceChange
 from chaosctl.config import InfraSettings, Settings, TlsSettings
 from chaosctl.events import ignore
-from chaosctl.stages import access, alarms, controller, drift, entrance, infra, naming
-from chaosctl.stages.drift import Difference, additions, judge_size, look, openings
+from chaosctl.queries import drift
+from chaosctl.queries.drift import Difference, additions, judge_size, look, openings
+from chaosctl.stages import access, alarms, controller, entrance, infra, naming
 from chaosctl.stages.entrance import Entrance
 from chaosctl.stages.release import drift_of
 from chaosctl.stages.stage import Context

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaosctl.stages.redaction import diff, shown
+from chaosctl.queries.redaction import diff, shown
 
 
 def secret(**data: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chaosctl.config import InfraSettings
-from chaosctl.stages.costs import Item, Prices, Resource, bill
+from chaosctl.queries.costs import Item, Prices, Resource, bill
 
 BALANCERS = 1  # one Ingress
 DISK_GIB = InfraSettings().node_disk_gib  # for the trade-offs

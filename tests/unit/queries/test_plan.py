@@ -16,8 +16,9 @@ from chaosctl.cli.plan import _report
 from chaosctl.config import InfraSettings, Settings, TlsSettings
 from chaosctl.errors import ExitStatus
 from chaosctl.events import ignore
-from chaosctl.stages import access, alarms, controller, entrance, infra, naming, plan
-from chaosctl.stages.plan import Forecast, forecast
+from chaosctl.queries import plan
+from chaosctl.queries.plan import Forecast, forecast
+from chaosctl.stages import access, alarms, controller, entrance, infra, naming
 from chaosctl.stages.stage import Context
 from chaosctl.target import ChartSource, Target
 from chaosctl.ui.render import report_text

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from chaosctl.adapters import elb
 from chaosctl.adapters.helm import Release
 from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, Kube, Object
-from chaosctl.stages import alarms, autoscaler, controller, infra, naming, nodes, redaction
+from chaosctl.queries import redaction
+from chaosctl.stages import alarms, autoscaler, controller, infra, naming, nodes
 from chaosctl.stages.access import Access
 from chaosctl.stages.release import HELM_MANAGER, drift_of
 from chaosctl.stages.stage import Context

@@ -13,8 +13,8 @@ import pytest
 
 from chaosctl.errors import PreconditionFailed, Unreachable, UsageProblem
 from chaosctl.events import Event, Warned, ignore
-from chaosctl.stages import logs
-from chaosctl.stages.logs import CloudWatch, Cluster, Line, Wanted, expression, follow, read, since, source_for
+from chaosctl.queries import logs
+from chaosctl.queries.logs import CloudWatch, Cluster, Line, Wanted, expression, follow, read, since, source_for
 
 NOW = 1_800_000_000_000
 SHOP = Wanted("shop")

@@ -14,9 +14,10 @@ from chaosctl.adapters.helm import Helm, Release
 from chaosctl.adapters.kube import Kube, Object
 from chaosctl.adapters.terraform_plan import ResourceChange
 from chaosctl.errors import StageFailed
-from chaosctl.stages import alarms, app, autoscaler, certificate, controller, costs, infra, naming, nodes, redaction
+from chaosctl.queries import costs, redaction
+from chaosctl.queries.costs import Item, Resource
+from chaosctl.stages import alarms, app, autoscaler, certificate, controller, infra, naming, nodes
 from chaosctl.stages.access import Access
-from chaosctl.stages.costs import Item, Resource
 from chaosctl.stages.release import drift_of
 from chaosctl.stages.stage import Context
 from chaosctl.target import ChartSource
