@@ -14,13 +14,13 @@ class ExitStatus(IntEnum):
     OK = 0
     INTERNAL = 1  # a bug in chaosctl: the only case in which a traceback is written, to the log file
     USAGE = 2  # wrong words on the command line or in chaosctl.toml
-    DIFFERENT = 2
     PRECONDITION = 3  # this machine, account or configuration cannot run it
     BUSY = 4  # another run holds the lock
     STAGE_FAILED = 5  # a stage did not reach its goal
     LEFTOVERS = 6  # `down` ended, but something is left
     UNREACHABLE = 7  # an API that should answer does not
     CHECK_FAILED = 8  # smoke: it serves, but not correctly or not quickly enough
+    DIFFERENT = 9  # `plan`: something would change; `status --drift`: something has
     SLO_BREACHED = 10
     NOT_RECOVERED = 11
     NOT_STEADY = 12

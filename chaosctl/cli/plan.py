@@ -23,7 +23,7 @@ def plan(
 ) -> Report:
     """Show what `up` would change, in AWS and in the cluster, and the monthly cost before and after.
 
-    Changes nothing of the deployment. Exit status 2 when something would change, 0 when not.
+    Changes nothing of the deployment. Exit status 9 when something would change, 0 when not.
     """
     session.require_ours()
     with session.lock():

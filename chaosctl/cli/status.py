@@ -37,7 +37,7 @@ def status(
     """The page to open first: what exists, in which state, what users get, which alarms fire, what it costs.
 
     Looks only, and works whatever is there: what does not answer is named, and the rest is shown. With --json --watch
-    each line of output is one look. With --drift the exit status is 2 when something is no longer as `up` left it.
+    each line of output is one look. With --drift the exit status is 9 when something is no longer as `up` left it.
     """
     session.point(context, namespace, selector)
     if watch:
