@@ -49,7 +49,7 @@ def _traffic(record: Record) -> str:
 def _slow(record: Record) -> str:
     """That users wait for too long already: what is slow before the fault is not slow by it."""
     taken, allowed = record.recent_latency(record.experiment.timing.steady), record.experiment.budgets.latency_seconds
-    return f"answers take {taken:.3f} s (99th percentile), {allowed:g} s is allowed" if taken > allowed else ""
+    return f"answers take {taken:.3f} s (99th percentile), the latency budget is {allowed:g} s" if taken > allowed else ""
 
 
 def late(record: Record) -> str:

@@ -87,7 +87,7 @@ def test_answers_that_are_too_slow_before_the_fault_are_not_steady(tmp_path: Pat
     planned = replace(experiment(cluster), budgets=Budgets(latency_seconds=0.001))
     result = run(planned, world(cluster, tmp_path))
     assert result.verdict is Verdict.NOT_STEADY
-    assert "answers take 0.002 s (99th percentile), 0.001 s is allowed" in result.reasons[0]
+    assert "answers take 0.002 s (99th percentile), the latency budget is 0.001 s" in result.reasons[0]
     assert not cluster.asked
 
 
