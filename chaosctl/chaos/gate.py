@@ -49,7 +49,9 @@ def _traffic(record: Record) -> str:
 def _slow(record: Record) -> str:
     """That users wait for too long already: what is slow before the fault is not slow by it."""
     taken, allowed = record.recent_latency(record.experiment.timing.steady), record.experiment.budgets.latency_seconds
-    return f"answers take {taken:.3f} s (99th percentile), the latency budget is {allowed:g} s" if taken > allowed else ""
+    if taken <= allowed:
+        return ""
+    return f"answers take {taken:.3f} s (99th percentile), the latency budget is {allowed:g} s"
 
 
 def late(record: Record) -> str:
