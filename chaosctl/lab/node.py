@@ -67,7 +67,7 @@ KERNEL_TUNABLES = {
     "kernel/keys/root_maxbytes": "25000000",
 }
 
-MEMORY = {"GOGC": "60", "GOMEMLIMIT": "128MiB"}
+MEMORY = {"GOGC": "60"}  # as of the control plane, which says why
 
 
 @dataclass(frozen=True)
