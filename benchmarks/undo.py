@@ -80,7 +80,7 @@ budgets: {success_percent: 0, downtime_seconds: 600, latency_seconds: 60, recove
 steps: [{fault: pod-kill}]
 """
 ENTRY_WITHIN = 300.0  # seconds until a run is past its gate and has written its undo down
-AFTER_ENTRY = HELD + 8.0  # seconds from then in which it is killed: the fault, its undo, and a little of what follows
+AFTER_ENTRY = HELD + 3.0  # seconds from then in which it is killed: the fault, its undo, and a little of what follows
 FROM_START = 40.0
 LOOK_EVERY = 2.0
 MISSED = "never killed while there was something to undo"
