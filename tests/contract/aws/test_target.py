@@ -123,7 +123,7 @@ def test_plan_shows_all_of_it_and_makes_nothing(
     with chart_repository(tmp_path / "charts", {controller.RELEASE: stand_in}) as url:
         monkeypatch.setenv("CHAOSCTL_MIRRORS__CHARTS", url)
         status, found = run("plan")
-    assert status == 2
+    assert status == 9
     assert {"aws_eks_cluster.main", "aws_vpc.main"} <= {r["address"] for r in found["terraform"]}
     assert found["cost"]["before"] == 0 < found["cost"]["after"]
     assert lab.operator("s3").list_buckets()["Buckets"] == []
