@@ -132,6 +132,11 @@ def figures(stream: str, requests: Sequence[Request], rate: float) -> StreamFigu
     )
 
 
+def slowest(streams: Iterable[StreamFigures]) -> float | None:
+    """The 99th percentile of the slower stream, in milliseconds; None without a good answer."""
+    return max((s.latency.p99 for s in streams if s.latency), default=None)
+
+
 def count(requests: Iterable[Request]) -> Totals:
     """The account of these requests, made from their records."""
     kinds = Counter(request.outcome for request in requests)

@@ -170,7 +170,10 @@ class Chaos:
     def _experiment(self, step: Step, plan: FaultPlan) -> Experiment:
         settings = self._settings
         defaults = Budgets(
-            settings.success_percent, settings.downtime_seconds, settings.latency_seconds, settings.recovery_seconds
+            success_percent=settings.success_percent,
+            downtime_seconds=settings.downtime_seconds,
+            latency_seconds=settings.latency_seconds,
+            recovery_seconds=settings.recovery_seconds,
         )
         budgets = scenarios.budgets_of(defaults, step.budgets)
         return Experiment(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chaosctl.chaos import events as e
+from chaosctl.chaos import outage
 from chaosctl.chaos import plan as plans
 from chaosctl.chaos.advisor import Advice
 from chaosctl.chaos.campaign import Outcome, worst
@@ -173,7 +174,7 @@ def _outcome(number: int, outcome: Outcome) -> tuple[str, ...]:
         return (str(number), outcome.step.title, outcome.verdict.value, "", "", "", "", "", "")
     success = min((s.success_percent for s in result.streams), default=None)
     downtime = max((s.downtime for s in result.streams), default=None)
-    slowest = max((s.latency.p99 for s in result.streams if s.latency), default=None)
+    slowest = outage.slowest(result.streams)
     users = (_known(success, "{:.2f} %"), _known(downtime, "{:.2f} s"), _known(slowest, "{:.0f} ms"))
     clocks = (_known(seconds, "{:.1f} s") for seconds in asdict(result.clocks).values())
     return (str(number), outcome.step.title, outcome.verdict.value, *users, *clocks)

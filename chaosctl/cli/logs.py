@@ -10,7 +10,7 @@ import typer
 from chaosctl.cli.command import command
 from chaosctl.cli.session import Session
 from chaosctl.events import Warned
-from chaosctl.queries import logs as stage
+from chaosctl.queries import logs as query
 from chaosctl.queries.logs import Cluster, Found, Line, Source, Wanted
 from chaosctl.stages.access import Access
 from chaosctl.ui.render import Lines, Report
@@ -36,16 +36,16 @@ def logs(
     Where CloudWatch has nothing, from the cluster itself, and says so. With --follow and --json each line is one JSON
     object.
     """
-    wanted = Wanted(namespace or session.settings.namespace, pod, stage.expression(grep) if grep else None)
-    start = stage.since(since)
-    source, why = stage.source_for(session.context())
+    wanted = Wanted(namespace or session.settings.namespace, pod, query.expression(grep) if grep else None)
+    start = query.since(since)
+    source, why = query.source_for(session.context())
     if why:
         session.emit(Warned(f"these are the cluster's own logs: {why}"))
     if follow:
-        following = stage.follow(source, wanted, start, limit, session.emit)
+        following = query.follow(source, wanted, start, limit, session.emit)
         return Lines((asdict(line), _text(line)) for line in following)
     with heartbeat("the log lines", session.emit):
-        found = stage.read(source, wanted, start, limit)
+        found = query.read(source, wanted, start, limit)
         if not found.lines and not why:
             source, found, why = _instead(session, source, wanted, start, limit)
     data = {"source": source.name, "fallback": why, "earlier": found.earlier, "repeated": found.repeated}
@@ -56,7 +56,7 @@ def logs(
 def _instead(session: Session, cloudwatch: Source, wanted: Wanted, start: int, limit: int) -> tuple[Source, Found, str]:
     """What the cluster has when CloudWatch has nothing: if that is something, lines do not get to CloudWatch."""
     cluster = Cluster(Access(session.context()).kube)
-    found = stage.read(cluster, wanted, start, limit)
+    found = query.read(cluster, wanted, start, limit)
     if not found.lines:
         return cloudwatch, found, ""
     why = "CloudWatch has no such line, the cluster has: the add-on amazon-cloudwatch-observability does not ship them"
@@ -76,4 +76,4 @@ def _remarks(found: Found) -> list[str]:
 def _text(line: Line) -> str:
     """One line for people: the name of a container only where that of its pod does not say it."""
     whose = line.pod if line.pod.startswith(line.container) else f"{line.pod}/{line.container}"
-    return f"{stage.rfc3339(line.milliseconds)} {whose} {line.text}"
+    return f"{query.rfc3339(line.milliseconds)} {whose} {line.text}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from chaosctl.chaos import outage
 from chaosctl.chaos.advisor import Advice
 from chaosctl.chaos.cluster import Place
 from chaosctl.chaos.experiment import Budgets
@@ -121,10 +122,10 @@ def figures(result: Result) -> list[Figure]:
 
 
 def _latency_figure(result: Result, budgets: Budgets) -> Iterable[Figure]:
-    slowest = max((s.latency.p99 / 1000 for s in result.streams if s.latency), default=None)
+    slowest = outage.slowest(result.streams)
     if slowest is not None:
-        allowed = f"at most {budgets.latency_seconds:g} s"
-        yield _figure("Latency, p99", f"{slowest:.3f} s", allowed, slowest <= budgets.latency_seconds)
+        good = slowest <= 1000 * budgets.latency_seconds
+        yield _figure("Latency, p99", f"{slowest / 1000:.3f} s", f"at most {budgets.latency_seconds:g} s", good)
 
 
 def _clock_figures(result: Result, budgets: Budgets) -> Iterable[Figure]:

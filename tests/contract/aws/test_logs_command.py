@@ -11,7 +11,7 @@ import pytest
 
 from chaosctl.errors import Unreachable
 from chaosctl.events import ignore
-from chaosctl.queries import logs as stage
+from chaosctl.queries import logs as query
 from chaosctl.queries.logs import CloudWatch, Wanted, expression, follow, read
 from tests.contract.aws.conftest import Lab
 
@@ -38,7 +38,7 @@ def put(lab: Lab, *lines: tuple[str, str], at: int = NOW, namespace: str = "shop
     lab.client("logs").put_log_events(logGroupName=GROUP, logStreamName=STREAM, logEvents=events)
 
 
-def texts(found: stage.Found) -> list[str]:
+def texts(found: query.Found) -> list[str]:
     return [line.text for line in found.lines]
 
 
@@ -66,7 +66,7 @@ def test_what_was_sent_twice_is_told(lab: Lab, cloudwatch: CloudWatch) -> None:
 
 
 def test_what_comes_later_is_followed(lab: Lab, cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "POLL", 0)
+    monkeypatch.setattr(query, "POLL", 0)
     put(lab, ("web-1", "a"))
     following = follow(cloudwatch, SHOP, NOW, 10, ignore)
     assert next(following).text == "a"
