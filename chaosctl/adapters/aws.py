@@ -1,6 +1,6 @@
 """The AWS API: who we are, the cluster, tokens for it. botocore's errors leave here as ChaosctlErrors.
 
-boto3 is imported when the first request is made: it takes a third of a second that most commands can do without.
+botocore is imported when the first request is made: it takes a fifth of a second that most commands can do without.
 """
 
 from __future__ import annotations
@@ -76,6 +76,15 @@ class Token:
     expires: datetime
 
 
+def environment(region: str, profile: str | None) -> dict[str, str]:
+    """Target.aws_env where the usual places of the AWS SDKs have the credentials; a profile that is named wins."""
+    told = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    if profile is None:
+        return told
+    keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "")  # else they would win
+    return {**told, **keys, "AWS_PROFILE": profile}
+
+
 class Aws:
     """One account and region. `env` is Target.aws_env: what it lacks comes from the usual places of the AWS SDKs."""
 
@@ -86,7 +95,7 @@ class Aws:
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        """A boto3 client; threads may share it. Prefer `call` and `pages`, which translate errors."""
+        """A botocore client; threads may share it. Prefer `call` and `pages`, which translate errors."""
         with self._lock:
             if service not in self._clients:
                 self._clients[service] = self._make_client(service)
@@ -104,7 +113,7 @@ class Aws:
             user_agent_extra="chaosctl",
             proxies={} if self._env.get("AWS_ENDPOINT_URL") else None,  # an endpoint of our own is reached directly
         )
-        return self._session.client(service, endpoint_url=self._env.get("AWS_ENDPOINT_URL"), config=config)
+        return self._session.create_client(service, endpoint_url=self._env.get("AWS_ENDPOINT_URL"), config=config)
 
     def call(self, service: str, operation: str, **arguments: Any) -> Any:
         """One request, by the operation's name in snake case. Raises AwsRefused, Unreachable or PreconditionFailed."""
@@ -138,8 +147,7 @@ class Aws:
             if credentials is None:
                 raise _no_credentials("looking at the credentials")
             if credentials.method == "sso":
-                core = self._session._session  # boto3 does not show what it was configured with
-                return _sso_login(core.get_scoped_config(), core.full_config)
+                return _sso_login(self._session.get_scoped_config(), self._session.full_config)
             credentials.get_frozen_credentials()  # what can be renewed has a time only once it was asked for
         except Exception as error:
             raise _translated(error, "looking at the credentials") from error
@@ -204,7 +212,7 @@ class Aws:
         if credentials is None:
             raise _no_credentials("signing a token")
         signer = RequestSigner(
-            sts.meta.service_model.service_id, self.region, "sts", "v4", credentials, self._session.events
+            sts.meta.service_model.service_id, self.region, "sts", "v4", credentials, sts.meta.events
         )
         request = {
             "method": "GET",
@@ -220,21 +228,19 @@ class Aws:
 
 
 def _session(env: Mapping[str, str], region: str) -> Any:
-    import boto3
-    import botocore.session
+    from botocore.session import Session
 
     # With keys of its own a target depends on nothing that the user's shell or files happen to say: no profile, no
     # endpoint of a single service, no malformed ~/.aws/config.
     own_keys = bool(env.get("AWS_ACCESS_KEY_ID"))
-    cut = _unset(botocore.session.Session.SESSION_VARIABLES) if own_keys else None
-    core = botocore.session.Session(session_vars=cut, profile=None if own_keys else env.get("AWS_PROFILE"))
-    return boto3.Session(
-        botocore_session=core,
-        region_name=region,
-        aws_access_key_id=env.get("AWS_ACCESS_KEY_ID") or None,
-        aws_secret_access_key=env.get("AWS_SECRET_ACCESS_KEY") or None,
-        aws_session_token=env.get("AWS_SESSION_TOKEN") or None,
-    )
+    cut = _unset(Session.SESSION_VARIABLES) if own_keys else None
+    session = Session(session_vars=cut, profile=None if own_keys else env.get("AWS_PROFILE"))
+    session.set_config_variable("region", region)
+    if own_keys:
+        session.set_credentials(
+            env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], env.get("AWS_SESSION_TOKEN") or None
+        )
+    return session
 
 
 def _sso_login(profile: Mapping[str, Any], every: Mapping[str, Any]) -> Login:
@@ -270,7 +276,7 @@ def _no_credentials(doing: str, why: str = "") -> PreconditionFailed:
 
 
 def _translated(error: Exception, doing: str) -> BaseException:
-    """What to raise for an exception of boto3 or botocore; other exceptions come back as they are."""
+    """What to raise for an exception of botocore; other exceptions come back as they are."""
     from botocore import exceptions as boto
 
     if isinstance(error, boto.ClientError):

@@ -14,22 +14,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies
 
-import orjson
+import msgspec
 import yaml
 
-from chaosctl.adapters.pod import Pod
+from chaosctl.adapters.pod import Pod, read_page
 from chaosctl.errors import ChaosctlError, PreconditionFailed, StageFailed, Unreachable, WebhookSilent
 
 Object = dict[str, Any]
 Objects = list[Object]
 Pods = list[Pod]
+T = TypeVar("T")
 
 MANAGER = "chaosctl"  # field manager of what is applied
-PAGE = 250  # objects per list request: of pods, two megabytes
+PAGE = 500  # objects per list request, as in kubectl: of pods, four megabytes
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
 WATCH_SECONDS = 240  # the server ends a watch after this time; it is then begun again
 TWO_BUDGETS = "more than one PodDisruptionBudget"  # what Kubernetes says of a pod that it never evicts
@@ -144,20 +145,26 @@ class Kube:
     ) -> tuple[Objects, str]:
         """All matching objects, and the resource version from which a watch continues."""
         items: Objects = []
-        for page in self._pages(resource, namespace, _selection(labels, fields)):
+        for page in self._pages(resource, namespace, _selection(labels, fields), _page):
             items += page.get("items") or ()
             version = str(page["metadata"]["resourceVersion"])
         return items, version
 
-    def _pages(self, resource: Resource, namespace: str | None, selection: Mapping[str, str]) -> Iterator[Object]:
-        """A list as the API server gives it, one page after the other."""
+    def _pages(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        selection: Mapping[str, str],
+        read: Callable[[bytes], tuple[T, str]],
+    ) -> Iterator[T]:
+        """A list, page after page. `read` makes something of a page, and says what asks for the next one, if any."""
         query = {**selection, "limit": str(PAGE)}
-        while True:
-            page = self.call("GET", resource.path(namespace), query)
+        more = True
+        while more:
+            with self._understood(raw := self._read("GET", resource.path(namespace), query)):
+                page, query["continue"] = read(raw)
+            more = bool(query["continue"])
             yield page
-            if not (more := page["metadata"].get("continue")):
-                return
-            query["continue"] = more
 
     def create(self, resource: Resource, manifest: Object, *, dry_run: bool = False) -> Object:
         """Create an object; Conflict when it exists. With `dry_run` only ask whether it would be admitted."""
@@ -231,9 +238,8 @@ class Kube:
         Of a page only what a Pod keeps stays in memory: ten thousand whole objects are several hundred megabytes.
         """
         found: Pods = []
-        with _collector_paused():
-            for page in self._pages(PODS, namespace, _selection(labels, "")):
-                found += map(Pod.of, page.pop("items", None) or ())
+        for page in self._pages(PODS, namespace, _selection(labels, ""), read_page):
+            found += page
         return found
 
     def ready_pods(self, namespace: str, labels: str = "") -> Pods:
@@ -296,10 +302,8 @@ class Kube:
         content_type: str = "application/json",
     ) -> Object:
         """One request; the JSON of the answer. Raises NotFound, Conflict, Unreachable ... as the API answers."""
-        raw = self._read(method, path, query or {}, body, content_type)
-        with _collector_paused():
-            answer: Object = orjson.loads(raw)
-        return answer
+        with self._understood(raw := self._read(method, path, query or {}, body, content_type)):
+            return _parsed(raw)
 
     def _read(
         self,
@@ -332,6 +336,8 @@ class Kube:
         client = self._connected()
         url = client.configuration.host + path + ("?" + urlencode(query) if query else "")
         headers = {"Accept": "application/json", "User-Agent": "chaosctl"} | self._authorization(client)
+        if not _loopback(client.configuration.host):  # there it costs both sides more than it saves
+            headers["Accept-Encoding"] = "gzip"
         if body is not None:
             headers["Content-Type"] = content_type
         try:
@@ -371,6 +377,20 @@ class Kube:
                 self._client = _connect(self.kubeconfig, self.context)
             return self._client
 
+    @contextmanager
+    def _understood(self, raw: bytes) -> Iterator[None]:
+        """Parse an answer. Raises Unreachable when it is none of Kubernetes: the page of a proxy, of a login."""
+        try:
+            with _collector_paused():
+                yield
+        except (ValueError, KeyError) as error:
+            raise Unreachable(
+                "what answers is not the Kubernetes API",
+                code="KUBE-NOT-KUBE",
+                why=f"{self.server}: {raw[:200].decode(errors='replace')!r} ({error})",
+                remedy="see what is between: a proxy, a network that wants a login; or the server in the kubeconfig",
+            ) from error
+
     def _unreachable(self, error: Exception) -> Unreachable:
         return Unreachable(
             "the Kubernetes API does not answer",
@@ -408,6 +428,15 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def _parsed(raw: bytes) -> Object:
+    return msgspec.json.decode(raw, type=dict[str, Any])
+
+
+def _page(raw: bytes) -> tuple[Object, str]:
+    page = _parsed(raw)
+    return page, page["metadata"].get("continue", "")
 
 
 def _loopback(url: str) -> bool:

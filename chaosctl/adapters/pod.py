@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from sys import intern
 from typing import Any
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True)
 class Container:
@@ -74,41 +76,141 @@ class Pod:
     @classmethod
     def of(cls, obj: Mapping[str, Any]) -> Pod:
         """From the API's object."""
-        meta, spec, status = obj["metadata"], obj.get("spec", {}), obj.get("status", {})
-        owner: Mapping[str, Any] = next((o for o in meta.get("ownerReferences", ()) if o.get("controller")), {})
-        conditions = status.get("conditions") or ()
-        states = {intern(c["type"]): intern(c["status"]) for c in conditions}  # the same few words in every pod
-        return cls(
-            name=meta["name"],
-            namespace=meta["namespace"],
-            uid=meta["uid"],
-            phase=status.get("phase", "Unknown"),
-            ready=states.get("Ready") == "True",
-            deleting="deletionTimestamp" in meta,
-            node=spec.get("nodeName", ""),
-            ip=status.get("podIP", ""),
-            owner=f"{owner['kind']}/{owner['name']}" if owner else "",
-            owner_uid=owner.get("uid", ""),
-            created=meta.get("creationTimestamp", ""),
-            labels=meta.get("labels") or {},
-            gates=tuple(g["conditionType"] for g in spec.get("readinessGates") or ()),
-            conditions=states,
-            messages={c["type"]: said for c in conditions if (said := c.get("message") or c.get("reason"))},
-            containers=tuple(_container(c) for c in status.get("containerStatuses") or ()),
-            environment=frozenset(e["name"] for c in spec.get("containers", ()) for e in c.get("env") or ()),
-        )
+        return _pod(msgspec.convert(obj, _Object))
 
 
-def _container(status: Mapping[str, Any]) -> Container:
-    state = status.get("state", {})
-    waiting, terminated = state.get("waiting", {}), state.get("terminated", {})
-    ended = terminated or status.get("lastState", {}).get("terminated", {})
+class _Owner(msgspec.Struct):
+    kind: str
+    name: str
+    uid: str = ""
+    controller: bool | None = None
+
+
+class _Metadata(msgspec.Struct):
+    name: str
+    namespace: str
+    uid: str
+    creationTimestamp: str | None = None  # noqa: N815, as in the API
+    deletionTimestamp: str | None = None  # noqa: N815
+    labels: dict[str, str] | None = None
+    ownerReferences: list[_Owner] | None = None  # noqa: N815
+
+
+class _Variable(msgspec.Struct):
+    name: str
+
+
+class _Gate(msgspec.Struct):
+    conditionType: str  # noqa: N815
+
+
+class _Template(msgspec.Struct):
+    env: list[_Variable] | None = None
+
+
+class _Spec(msgspec.Struct):
+    nodeName: str = ""  # noqa: N815
+    readinessGates: list[_Gate] | None = None  # noqa: N815
+    containers: list[_Template] | None = None
+
+
+class _Condition(msgspec.Struct):
+    type: str
+    status: str
+    reason: str | None = None
+    message: str | None = None
+
+
+class _Standing(msgspec.Struct):
+    """How a container waits, or ended."""
+
+    reason: str = ""
+    message: str = ""
+    exitCode: int | None = None  # noqa: N815
+
+
+class _State(msgspec.Struct):
+    waiting: _Standing | None = None
+    terminated: _Standing | None = None
+
+
+class _ContainerStatus(msgspec.Struct):
+    name: str
+    ready: bool = False
+    restartCount: int = 0  # noqa: N815
+    state: _State | None = None
+    lastState: _State | None = None  # noqa: N815
+
+
+class _Status(msgspec.Struct):
+    phase: str = "Unknown"
+    podIP: str = ""  # noqa: N815
+    conditions: list[_Condition] | None = None
+    containerStatuses: list[_ContainerStatus] | None = None  # noqa: N815
+
+
+class _Object(msgspec.Struct):
+    """A pod as the API tells it, as much of it as a Pod keeps: what is not named here is not even made into objects."""
+
+    metadata: _Metadata
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _ListMeta(msgspec.Struct):
+    more: str = msgspec.field(name="continue", default="")
+
+
+class _Page(msgspec.Struct):
+    metadata: _ListMeta
+    items: list[_Object] | None = None
+
+
+_PAGE = msgspec.json.Decoder(_Page)
+
+
+def read_page(raw: bytes) -> tuple[list[Pod], str]:
+    """The pods of one page of a list, and what asks for the next page (empty: this is the last one)."""
+    page = _PAGE.decode(raw)
+    return list(map(_pod, page.items or ())), page.metadata.more
+
+
+def _pod(obj: _Object) -> Pod:
+    meta, spec, status = obj.metadata, obj.spec, obj.status
+    owner = next((o for o in meta.ownerReferences or () if o.controller), None)
+    conditions = status.conditions or ()
+    states = {intern(c.type): intern(c.status) for c in conditions}  # the same few words in every pod
+    return Pod(
+        name=meta.name,
+        namespace=meta.namespace,
+        uid=meta.uid,
+        phase=status.phase,
+        ready=states.get("Ready") == "True",
+        deleting=meta.deletionTimestamp is not None,
+        node=spec.nodeName,
+        ip=status.podIP,
+        owner=f"{owner.kind}/{owner.name}" if owner else "",
+        owner_uid=owner.uid if owner else "",
+        created=meta.creationTimestamp or "",
+        labels=meta.labels or {},
+        gates=tuple(g.conditionType for g in spec.readinessGates or ()),
+        conditions=states,
+        messages={c.type: said for c in conditions if (said := c.message or c.reason)},
+        containers=tuple(map(_container, status.containerStatuses or ())),
+        environment=frozenset(e.name for c in spec.containers or () for e in c.env or ()),
+    )
+
+
+def _container(status: _ContainerStatus) -> Container:
+    state = status.state or _State()
+    waiting, terminated = state.waiting or _Standing(), state.terminated or _Standing()
+    ended = state.terminated or (status.lastState or _State()).terminated or _Standing()
     return Container(
-        name=status["name"],
-        ready=status.get("ready", False),
-        restarts=status.get("restartCount", 0),
-        waiting=waiting.get("reason", ""),
-        message=waiting.get("message") or terminated.get("message") or "",
-        terminated=terminated.get("reason", ""),
-        exit_code=ended.get("exitCode"),
+        name=status.name,
+        ready=status.ready,
+        restarts=status.restartCount,
+        waiting=waiting.reason,
+        message=waiting.message or terminated.message,
+        terminated=terminated.reason,
+        exit_code=ended.exitCode,
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Protocol
 
-import orjson
+import msgspec
 
 from chaosctl.adapters.process import Child
 from chaosctl.chaos import events as e
@@ -81,8 +81,8 @@ class ProberProcess:
     def _take_all(self) -> None:
         for line in self._child.lines():
             try:
-                message = orjson.loads(line)
-            except orjson.JSONDecodeError:  # it was killed while it wrote
+                message = msgspec.json.decode(line)
+            except ValueError:  # it was killed while it wrote
                 return
             self._take(message)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaosctl import places
-from chaosctl.config import Settings
 from chaosctl.events import Emit
 from chaosctl.findings import Check
 from chaosctl.target import Target
 
 if TYPE_CHECKING:
+    from chaosctl.config import Settings
     from chaosctl.stages.stage import Context
 
 
@@ -36,12 +36,9 @@ def open_context(settings: Settings, emit: Emit, *, start: bool, heal: bool = Fa
     return Context(settings, target, emit, _LazyToolbox(settings, emit), workdir)
 
 
-def aws_environment(settings: Settings, emit: Emit) -> Mapping[str, str] | None:
-    """Target.aws_env alone, which kubectl asks for at each call; None when the target does not exist.
-
-    Needs no more of the settings than target and region.
-    """
-    return KINDS[settings.target].aws_environment(settings, emit)
+def aws_environment(target: str, region: str, profile: str | None, emit: Emit) -> Mapping[str, str] | None:
+    """Target.aws_env alone, which kubectl asks for at each call; None when the target does not exist."""
+    return KINDS[target].aws_environment(region, profile, emit)
 
 
 def remove_remains(settings: Settings, emit: Emit) -> bool:
@@ -65,10 +62,12 @@ class _Lab:
 
         return open_lab(settings, emit, start=start, heal=heal)
 
-    def aws_environment(self, settings: Settings, emit: Emit) -> Mapping[str, str] | None:
-        from chaosctl.lab.target import environment_of_lab
+    def aws_environment(self, region: str, profile: str | None, emit: Emit) -> Mapping[str, str] | None:
+        from chaosctl.lab import layout
+        from chaosctl.lab.endpoint import Endpoint
 
-        return environment_of_lab(settings, emit)
+        endpoint = Endpoint(layout.default())
+        return endpoint.environment(region) if endpoint.answers(emit) else None
 
     def remove_remains(self, settings: Settings, emit: Emit) -> bool:
         from chaosctl.lab.target import remove_remains_of_lab
@@ -90,10 +89,10 @@ class _Elsewhere:
     def open(self, settings: Settings, emit: Emit, *, start: bool, heal: bool) -> Target | None:
         return self._find(settings, emit)
 
-    def aws_environment(self, settings: Settings, emit: Emit) -> Mapping[str, str] | None:
-        from chaosctl.cli import targets
+    def aws_environment(self, region: str, profile: str | None, emit: Emit) -> Mapping[str, str] | None:
+        from chaosctl.adapters import aws
 
-        return targets.aws_environment(settings)
+        return aws.environment(region, profile)
 
     def remove_remains(self, settings: Settings, emit: Emit) -> bool:
         return False

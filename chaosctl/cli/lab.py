@@ -34,7 +34,7 @@ def start(session: Session) -> Report:
     lab = _lab(session)
     with session.lock():
         lab.start()
-    return Report({"endpoint": lab.endpoint}, (f"The lab's AWS answers at {lab.endpoint}",))
+    return Report({"endpoint": lab.aws.url}, (f"The lab's AWS answers at {lab.aws.url}",))
 
 
 @app.command()

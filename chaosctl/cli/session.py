@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from chaosctl import config, places
+from chaosctl import places
 from chaosctl.cli import compose
 from chaosctl.cli.command import Common
 from chaosctl.cli.failures import Interrupted
 from chaosctl.cli.invocation import Invocation
-from chaosctl.config import Settings
 from chaosctl.errors import ChaosctlError, PreconditionFailed, Refused, UsageProblem
 from chaosctl.events import Event, StageFinished, StageStarted, Waiting, Warned
 from chaosctl.ui.console import print_lines, print_pages, print_report, say
 from chaosctl.ui.live import open_live
 from chaosctl.ui.render import Lines, Pages, Report
 
-if TYPE_CHECKING:  # kubectl runs `chaosctl token` at each call, which needs none of the stages
+if TYPE_CHECKING:  # kubectl runs `chaosctl token` at each call, which needs neither settings nor stages
+    from chaosctl.config import Settings
     from chaosctl.stages.stage import Context, Stage
 
 PLACE = {"--context": "kube_context", "--namespace": "namespace", "--selector": "selector"}  # options to settings
@@ -86,6 +86,8 @@ class Session:
     @cached_property
     def settings(self) -> Settings:
         """Command line, environment, chaosctl.toml, defaults."""
+        from chaosctl import config
+
         c = self.common
         given = {"target": c.target, "environment": c.environment, "region": c.region, **self._place}
         return config.load(c.config, **given)

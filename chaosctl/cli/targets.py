@@ -9,7 +9,7 @@ from functools import partial
 
 from chaosctl import places
 from chaosctl.adapters import http, kubeconfig
-from chaosctl.adapters.aws import Aws
+from chaosctl.adapters.aws import Aws, environment
 from chaosctl.adapters.kube import DISRUPTION_BUDGETS, INGRESSES, PODS, Kube
 from chaosctl.config import Settings
 from chaosctl.errors import PreconditionFailed, UsageProblem
@@ -21,18 +21,9 @@ from chaosctl.target import ChartSource, Target
 WHAT_IS_MY_ADDRESS = "https://checkip.amazonaws.com"
 
 
-def aws_environment(settings: Settings) -> dict[str, str]:
-    """Credentials come from the usual places of the AWS SDKs; a profile that the settings name goes before them."""
-    region = {"AWS_REGION": settings.region, "AWS_DEFAULT_REGION": settings.region}
-    if settings.profile is None:
-        return region
-    keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "")  # else they would win
-    return {**region, **keys, "AWS_PROFILE": settings.profile}
-
-
 def open_aws(settings: Settings, emit: Emit) -> Target:
     """The account that the usual AWS credentials belong to. Refuses another one than settings.account_id."""
-    env = aws_environment(settings)
+    env = environment(settings.region, settings.profile)
     caller = Aws(env, settings.region).caller()
     if settings.account_id not in (None, caller.account):
         raise PreconditionFailed(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from chaosctl.adapters.aws import Aws, Token
 from chaosctl.cli import compose
-from chaosctl.cli.command import Common, command
+from chaosctl.cli.command import command
 from chaosctl.cli.session import Session, lab_not_running
-from chaosctl.config import Settings
 from chaosctl.ui.render import Raw
 
 
@@ -22,22 +21,24 @@ def token(
     ] = None,
 ) -> Raw:
     """Print a token for the cluster as kubectl's exec plugins do (client.authentication.k8s.io/v1)."""
-    settings = _told(session.common, cluster_name) or session.settings
-    env = compose.aws_environment(settings, session.emit)
+    cluster, target, region, profile = _wanted(session, cluster_name)
+    env = compose.aws_environment(target, region, profile, session.emit)
     if env is None:
         raise lab_not_running()
-    return Raw(_credential(Aws(env, settings.region).eks_token(cluster_name or settings.cluster_name)))
+    return Raw(_credential(Aws(env, region).eks_token(cluster)))
 
 
-def _told(common: Common, cluster_name: str | None) -> Settings | None:
-    """The settings when the command line says all that matters, as in our kubeconfig entries.
+def _wanted(session: Session, cluster: str | None) -> tuple[str, str, str, str | None]:
+    """Name of the cluster, target, region and profile.
 
-    kubectl runs in any directory: what the chaosctl.toml there says, or how it is broken, is not its business.
+    The settings are not read when the command line says all that matters, as in our kubeconfig entries: kubectl runs in
+    any directory, and what the chaosctl.toml there says, or how it is broken, is not its business.
     """
-    if common.config or not (cluster_name and common.region and common.target in ("lab", "aws")):
-        return None
-    told: dict[str, Any] = {"target": common.target, "region": common.region, "cluster_name": cluster_name}
-    return Settings.model_construct(**told)
+    said = session.common
+    if cluster and said.region and said.target in ("lab", "aws") and not said.config:
+        return cluster, said.target, said.region, None
+    settings = session.settings
+    return cluster or settings.cluster_name, settings.target, settings.region, settings.profile
 
 
 def _credential(made: Token) -> dict[str, object]:

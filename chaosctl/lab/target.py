@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from chaosctl.findings import Check, Finding, ok, problem, warning
 from chaosctl.lab import certificate, cleanup, images, pki, preflight, upstream
 from chaosctl.lab import layout as layouts
 from chaosctl.lab.lab import Lab
-from chaosctl.lab.layout import AWS_ENDPOINT, Layout
+from chaosctl.stages import app, autoscaler, controller
 from chaosctl.target import ChartSource, StandIn, Target
 
 STAND_INS = (
@@ -28,16 +27,10 @@ STAND_INS = (
 AUTOSCALER = StandIn("chaosctl's autoscaler of nodes", "Kubernetes Cluster Autoscaler")
 
 
-def environment_of_lab(settings: Settings, emit: Emit) -> Mapping[str, str] | None:
-    """Target.aws_env of the lab of this user; None when it does not run."""
-    lab = Lab(layouts.default(), settings, emit)
-    return _environment(lab, settings.region) if lab.answers() else None
-
-
 def remove_remains_of_lab(settings: Settings, emit: Emit) -> bool:
     """Remove what a lab left that was killed while it was made; False when there is nothing."""
     lab = Lab(layouts.default(), settings, emit)
-    if lab.exists() or not lab.remains():
+    if lab.aws.exists() or not lab.remains():
         return False
     lab.stop()
     return True
@@ -46,11 +39,11 @@ def remove_remains_of_lab(settings: Settings, emit: Emit) -> bool:
 def open_lab(settings: Settings, emit: Emit, *, start: bool, heal: bool = False) -> Target | None:
     """The lab of this user as a target; None when there is none. `start` makes one, `heal` restarts one that died."""
     lab = Lab(layouts.default(), settings, emit)
-    if start or (heal and lab.exists()):
+    if start or (heal and lab.aws.exists()):
         lab.start()
-    elif not lab.answers():
+    elif not lab.aws.answers(emit):
         return None
-    env = _environment(lab, settings.region)
+    env = lab.aws.environment(settings.region, settings.tls.domain)
     aws = Aws(env, settings.region)
     if start and settings.tls.zone:
         certificate.own_zone(aws, settings.tls.zone)
@@ -59,7 +52,7 @@ def open_lab(settings: Settings, emit: Emit, *, start: bool, heal: bool = False)
         region=settings.region,
         aws_env=env,
         charts=_charts(settings, lab),
-        state_bucket=f"chaosctl-state-{lab.account_id()}-{settings.region}",
+        state_bucket=f"chaosctl-state-{lab.aws.account_id()}-{settings.region}",
         terraform_variables={"public_access_cidrs": settings.infra.public_access_cidrs or ["127.0.0.0/8"]},
         marks=dict([lab.layout.guest_marker]),
         stand_ins=_stand_ins(settings, lab),
@@ -73,7 +66,7 @@ def open_lab(settings: Settings, emit: Emit, *, start: bool, heal: bool = False)
 
 def _release(lab: Lab, settings: Settings) -> None:
     """Remove the lab, unless something else is deployed in it."""
-    others = inventory.environments(Aws(_environment(lab, settings.region), settings.region)) - {settings.environment}
+    others = inventory.environments(Aws(lab.aws.environment(settings.region), settings.region)) - {settings.environment}
     if not others:
         lab.stop()
         return
@@ -92,14 +85,14 @@ def checks(settings: Settings) -> tuple[Check, ...]:
 
 
 def _fitness(lab: Lab) -> Iterator[Finding]:
-    found = [] if lab.running() else preflight.problems(lab.layout, lab.settings.lab.aws_port)
+    found = [] if lab.aws.running() else preflight.problems(lab.layout, lab.settings.lab.aws_port)
     yield from (problem(what, remedy) for what, remedy in found)
     if not found:
         yield ok("it can carry the lab: rights, kernel, cgroups, disk")
 
 
 def _remains(lab: Lab) -> Iterator[Finding]:
-    left = [] if lab.running() or preflight.is_elsewhere() else cleanup.inventory(lab.layout)
+    left = [] if lab.aws.running() or preflight.is_elsewhere() else cleanup.inventory(lab.layout)
     if left:
         yield warning(
             f"{len(left)} things of a lab that does not run, such as {left[0]}",
@@ -109,36 +102,6 @@ def _remains(lab: Lab) -> Iterator[Finding]:
         yield ok("none")
 
 
-def _environment(lab: Lab, region: str) -> dict[str, str]:
-    operator = json.loads((lab.layout.aws / "operator.json").read_text())
-    return {
-        **undiverted(os.environ, lab.layout, region, lab.settings.tls.domain),
-        "AWS_ENDPOINT_URL": lab.endpoint,
-        "AWS_ACCESS_KEY_ID": operator["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": operator["SecretAccessKey"],
-        "AWS_REGION": region,
-        "AWS_DEFAULT_REGION": region,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-
-
-def undiverted(environment: Mapping[str, str], layout: Layout, region: str, domain: str = "") -> dict[str, str]:
-    """What takes the effect from everything in `environment` that would lead an AWS SDK away from the lab.
-
-    Empty counts as not set for all of them: profiles, session tokens, endpoints of single services, FIPS. The lab's own
-    addresses are exempt from proxies; the internet is reached through them as before.
-    """
-    direct = ["127.0.0.0/8", layout.loopback(AWS_ENDPOINT), f".{region}.elb.amazonaws.com", domain]
-    no_proxy = ",".join(filter(None, [environment.get("no_proxy") or environment.get("NO_PROXY"), *direct]))
-    return {
-        **{name: "" for name in environment if name.startswith("AWS_")},
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "NO_PROXY": no_proxy,
-        "no_proxy": no_proxy,
-    }
-
-
 def _stand_ins(settings: Settings, lab: Lab) -> tuple[StandIn, ...]:
     if _upstream(lab):
         return STAND_INS[:1]
@@ -146,8 +109,6 @@ def _stand_ins(settings: Settings, lab: Lab) -> tuple[StandIn, ...]:
 
 
 def _charts(settings: Settings, lab: Lab) -> dict[str, ChartSource]:
-    from chaosctl.stages import app, autoscaler, controller  # not for the token that kubectl asks for at each call
-
     helm = places.asset("helm")
     values = helm / "values" / "lab"
     real = _upstream(lab)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import orjson
+import msgspec
 
 from chaosctl.chaos.experiment import FaultPlan
 from chaosctl.chaos.record import Record
@@ -119,8 +119,8 @@ def _last_line(path: Path) -> str:
         file.seek(max(0, path.stat().st_size - TAIL))
         lines = file.read().splitlines()
     try:
-        last = orjson.loads(lines[-1])
-    except (orjson.JSONDecodeError, IndexError):
+        last = msgspec.json.decode(lines[-1])
+    except (ValueError, IndexError):
         return ""
     return str(last["verdict"]) if last.get("type") == "Ended" else ""
 

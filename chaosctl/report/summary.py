@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import orjson
+import msgspec
 from pydantic import TypeAdapter, ValidationError
 
 from chaosctl.chaos import events as e
@@ -31,8 +31,8 @@ def decode(lines: Iterable[bytes]) -> Iterator[e.ChaosEvent]:
     """The events of a run in a journal; those for the display only are left out, as is half a line at the end."""
     for line in lines:
         try:
-            fields = orjson.loads(line)
-        except orjson.JSONDecodeError:
+            fields = msgspec.json.decode(line)
+        except ValueError:
             return
         if fields.pop("format", FORMAT) != FORMAT:
             raise _no_journal(f"its format is not {FORMAT}")

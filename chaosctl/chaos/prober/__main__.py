@@ -22,7 +22,7 @@ import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
+import msgspec
 
 from chaosctl.chaos import requests as r
 from chaosctl.chaos.prober.body import BodyCheck
@@ -53,7 +53,7 @@ class Output:
 
     def write(self, message: dict[str, Any]) -> None:
         """Add a line and pass on what the pipe takes. Raises BrokenPipeError when nobody reads any more."""
-        self._waiting += orjson.dumps(message) + b"\n"
+        self._waiting += msgspec.json.encode(message) + b"\n"
         with contextlib.suppress(BlockingIOError):
             self._waiting = self._waiting[os.write(self._fd, self._waiting) :]
 

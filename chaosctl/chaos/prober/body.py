@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-import orjson
+import msgspec
+
+NO_JSON = (ValueError, RecursionError)  # what parsing raises: of other text, of bytes that are no text, of nesting
 
 
 class BodyCheck:
@@ -35,8 +37,8 @@ class BodyCheck:
 
     def _learn(self, body: bytes) -> None:
         self._learning = False
-        with contextlib.suppress(orjson.JSONDecodeError):
-            value = orjson.loads(body)
+        with contextlib.suppress(*NO_JSON):
+            value = msgspec.json.decode(body)
             self._json = True
             self._keys = frozenset(value) if isinstance(value, dict) else frozenset()
         self._learnt(sorted(self._keys))
@@ -45,7 +47,7 @@ class BodyCheck:
         if not self._json:
             return bool(body)
         try:
-            value = orjson.loads(body)
-        except orjson.JSONDecodeError:
+            value = msgspec.json.decode(body)
+        except NO_JSON:
             return False
         return not self._keys or (isinstance(value, dict) and self._keys <= value.keys())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ class ApiServer(ThreadingHTTPServer):
         self.watches: dict[str, list[Object]] = {}
         self.news = threading.Condition()
         self.closing = False
+        self.instead: bytes | None = None  # answers everything, with status 200
         self.on_delete: Callable[[str], None] = lambda path: None
 
     def put(self, path: str, obj: Object) -> None:
@@ -85,9 +87,12 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def answer(self, status: int, body: Object) -> None:
-        data = json.dumps(body).encode()
+        data = self.server.instead or json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        if self.headers.get("Accept-Encoding") == "gzip":
+            data = gzip.compress(data)
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -165,6 +165,28 @@ def test_no_server_is_unreachable(cluster: Cluster) -> None:
     assert caught.value.code == "KUBE-UNREACHABLE"
 
 
+@pytest.mark.parametrize("body", [b"<html>Log in</html>", b"\xff\xfe", b"[]", b"{}"])
+def test_what_is_not_the_api_is_told_as_that(cluster: Cluster, body: bytes) -> None:
+    server, kube = cluster
+    server.instead = body
+    for ask in (lambda: kube.pods("shop"), lambda: kube.list_versioned(PODS, "shop")):
+        with pytest.raises(Unreachable) as caught:
+            ask()
+        assert caught.value.code == "KUBE-NOT-KUBE"
+        assert repr(body.decode(errors="replace")) in caught.value.why
+
+
+@pytest.mark.parametrize(("near", "asked"), [(True, None), (False, "gzip")])
+def test_long_answers_are_compressed_on_their_way_through_a_network(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, near: bool, asked: str | None
+) -> None:
+    server, kube = cluster
+    monkeypatch.setattr("chaosctl.adapters.kube._loopback", lambda url: near)
+    server.put(f"{BASE}/p", pod("p"))
+    assert [p.name for p in kube.pods("shop")] == ["p"]
+    assert server.requests[-1][4].get("accept-encoding", "identity") == (asked or "identity")
+
+
 def test_a_context_that_does_not_exist(cluster: Cluster) -> None:
     with pytest.raises(PreconditionFailed) as caught:
         Kube(cluster[1].kubeconfig, "nope").list(PODS)

@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 import pytest
 
 from chaosctl.chaos.experiment import Aim
@@ -58,8 +58,8 @@ def test_what_is_no_journal_is_said_to_be_none(text: bytes, tmp_path: Path) -> N
 def test_a_journal_of_an_earlier_version_can_be_read(journalled: tuple[Result, list[bytes]], tmp_path: Path) -> None:
     """It knows nothing of what is written down since: places beside the service, attempts, exit codes."""
     result, lines = journalled
-    old = [_older(line) for line in map(orjson.loads, lines) if line["type"] not in ("Attempted", "Declined")]
-    again = judged(tmp_path, [orjson.dumps(line) + b"\n" for line in old])
+    old = [_older(line) for line in map(msgspec.json.decode, lines) if line["type"] not in ("Attempted", "Declined")]
+    again = judged(tmp_path, [msgspec.json.encode(line) + b"\n" for line in old])
     assert (again.verdict, again.streams, again.clocks) == (result.verdict, result.streams, result.clocks)
 
 

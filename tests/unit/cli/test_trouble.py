@@ -15,8 +15,8 @@ from chaosctl import places
 from chaosctl.cli import failures, session
 from chaosctl.cli.command import Common
 from chaosctl.cli.invocation import Invocation
-from chaosctl.cli.token import _told
-from chaosctl.errors import ExitStatus, PreconditionFailed, StageFailed
+from chaosctl.cli.token import _wanted
+from chaosctl.errors import ExitStatus, PreconditionFailed, StageFailed, UsageProblem
 from chaosctl.events import Waiting
 from tests.unit.cli.conftest import Cli, Inside
 
@@ -106,11 +106,23 @@ def test_kubectl_may_run_beside_a_malformed_settings_file(cli: Cli, text: str) -
     assert "CONFIG-INVALID" in cli.run("token").stderr
 
 
-def test_the_command_line_of_our_kubeconfig_entries_says_all() -> None:
-    told = _told(Common(target="lab", region="eu-west-1"), "c")
-    assert told is not None
-    assert (told.target, told.region, told.cluster_name) == ("lab", "eu-west-1", "c")
-    assert _told(Common(target="lab"), "c") is None
+def token_of(common: Common, cluster: str | None) -> tuple[str, str, str, str | None]:
+    return _wanted(session.Session(Invocation(("token",), "token", json=False), common), cluster)
+
+
+def test_the_command_line_of_our_kubeconfig_entries_says_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "chaosctl.toml").write_text("this is not TOML")
+    monkeypatch.chdir(tmp_path)
+    assert token_of(Common(target="lab", region="eu-west-1"), "c") == ("c", "lab", "eu-west-1", None)
+    with pytest.raises(UsageProblem):
+        token_of(Common(target="lab"), "c")
+
+
+def test_what_the_command_line_leaves_out_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "chaosctl.toml").write_text('target = "aws"\nprofile = "work"\nregion = "eu-west-1"\n')
+    monkeypatch.chdir(tmp_path)
+    assert token_of(Common(), "c") == ("c", "aws", "eu-west-1", "work")
+    assert token_of(Common(), None)[0] == "chaotic-backend-cluster"
 
 
 @pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, "DISK-FULL"), (errno.EROFS, "FILE-FORBIDDEN")])

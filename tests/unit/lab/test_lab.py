@@ -2,65 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from chaosctl.config import LabSettings, Settings
-from chaosctl.errors import Busy, PreconditionFailed, Unreachable
+from chaosctl.config import Settings
+from chaosctl.errors import Busy, PreconditionFailed
 from chaosctl.events import ignore
 from chaosctl.lab import preflight, processes
 from chaosctl.lab.lab import Lab
 from chaosctl.lab.layout import Layout
 
 
-class Health(BaseHTTPRequestHandler):
-    lab = ""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps({"status": "ok", "lab": self.lab}).encode())
-
-    def log_message(self, *words: object) -> None:
-        pass
-
-
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    layout = Layout(tmp_path / "lab")
-    with HTTPServer((layout.loopback(0), 0), Health) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Lab(layout, Settings(lab=LabSettings(aws_port=server.server_port)), ignore)
-        server.shutdown()
-
-
-def test_our_own_aws_answers(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Health, "lab", str(lab.layout.root))
-    assert lab.running()
-
-
-def test_the_aws_of_another_lab_is_not_ours(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Health, "lab", "/somewhere/else")
-    assert not lab.running()
-
-
-def test_a_lab_that_was_never_started_does_not_answer(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Health, "lab", str(lab.layout.root))
-    assert not lab.answers()
-
-
-def test_a_lab_whose_processes_are_gone_says_how_to_go_on(lab: Lab) -> None:
-    lab.layout.root.mkdir()
-    (lab.layout.root / "lab.json").write_text(json.dumps({"aws_port": lab.settings.lab.aws_port}))
-    with pytest.raises(Unreachable) as caught:
-        lab.answers()
-    assert caught.value.code == "LAB-DIED"
-    assert "chaosctl lab start" in caught.value.remedy
+def lab(tmp_path: Path) -> Lab:
+    return Lab(Layout(tmp_path / "lab"), Settings(), ignore)
 
 
 def refuse(*_: object) -> None:
