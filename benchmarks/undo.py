@@ -40,6 +40,7 @@ from chaosctl.adapters.execution import execute
 from chaosctl.adapters.kube import AUTOSCALERS, DEPLOYMENTS, JOBS, NETWORK_POLICIES, NODES, PODS, Kube
 from chaosctl.errors import ChaosctlError
 from chaosctl.places import state_dir
+from chaosctl.waiting import wait_until
 
 HELPERS = "app.kubernetes.io/name=chaosctl-helper"
 SYSTEM = "kube-system"
@@ -83,6 +84,7 @@ ENTRY_WITHIN = 300.0  # seconds until a run is past its gate and has written its
 AFTER_ENTRY = HELD + 3.0  # seconds from then in which it is killed: the fault, its undo, and a little of what follows
 FROM_START = 40.0
 LOOK_EVERY = 2.0
+REST_WITHIN = 600.0  # seconds; an HPA scales in after five minutes with less to do
 MISSED = "never killed while there was something to undo"
 THOROUGH = 100  # kills, of which each fault has its share
 ENDED, ON_DISK = "it had ended", "while its undo was on disk"
@@ -126,6 +128,7 @@ class Benchmark:
             at_once.write_text(AT_ONCE)
             following.write_text(NEXT_RUN)
             self._chaosctl("chaos", "--undo")  # what somebody else left is not this benchmark's finding
+            self._rest()
             before, faults = self._state(), self._possible()
             while _kills(moments) < self._options.count and moments.total() < 2 * self._options.count:
                 number = moments.total()
@@ -149,6 +152,15 @@ class Benchmark:
             "undone by": dict(ways),
             "left": left,
         }
+
+    def _rest(self) -> None:
+        """Wait until no HPA is still to scale in what load of before had added: that would look like something left."""
+
+        def looked() -> tuple[bool, str]:
+            out = [_name(a) for a in self._kube.list(AUTOSCALERS, self._options.namespace) if _scaled_out(a)]
+            return not out, f"{', '.join(out)}: more replicas than its minimum"
+
+        wait_until(looked, "HPAs at rest", timeout=REST_WITHIN, emit=lambda event: None, interval=LOOK_EVERY)
 
     def _say(self, round_: str, found: Sequence[str]) -> None:
         print(f"{round_}: {'; '.join(found) or 'nothing left'}", file=sys.stderr, flush=True)
@@ -297,6 +309,10 @@ def _entries() -> list[Path]:
 
 def _name(obj: Any) -> str:
     return f"{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"
+
+
+def _scaled_out(autoscaler: Any) -> bool:
+    return int(autoscaler.get("status", {}).get("currentReplicas", 0)) > int(autoscaler["spec"]["minReplicas"])
 
 
 def _bounds(autoscaler: Any) -> tuple[int, int]:

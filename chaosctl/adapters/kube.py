@@ -386,7 +386,7 @@ class Kube:
         except (ValueError, KeyError) as error:
             raise Unreachable(
                 "what answers is not the Kubernetes API",
-                code="KUBE-NOT-KUBE",
+                code="KUBE-NO-API",
                 why=f"{self.server}: {raw[:200].decode(errors='replace')!r} ({error})",
                 remedy="see what is between: a proxy, a network that wants a login; or the server in the kubeconfig",
             ) from error

@@ -172,7 +172,7 @@ def test_what_is_not_the_api_is_told_as_that(cluster: Cluster, body: bytes) -> N
     for ask in (lambda: kube.pods("shop"), lambda: kube.list_versioned(PODS, "shop")):
         with pytest.raises(Unreachable) as caught:
             ask()
-        assert caught.value.code == "KUBE-NOT-KUBE"
+        assert caught.value.code == "KUBE-NO-API"
         assert repr(body.decode(errors="replace")) in caught.value.why
 
 
