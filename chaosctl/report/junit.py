@@ -157,7 +157,8 @@ def _recoveries(result: Result) -> Iterator[Case]:
         if seconds is not None:
             late = seconds > budget
             start = result.experiment.plan.recovers_from
-            words = f"recovered {seconds:.2f} s after the {start}, allowed are {budget:g} s"
+            when = "before" if seconds < 0 else "after"
+            words = f"recovered {abs(seconds):.2f} s {when} the {start}, allowed are {budget:g} s"
             yield Case("recovery", name, FAILURE if late else OK, words, max(seconds, 0.0))
         elif result.verdict is Verdict.NOT_RECOVERED:
             yield Case(
