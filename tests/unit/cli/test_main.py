@@ -29,10 +29,13 @@ def test_help_imports_nothing_heavy(cli: Cli) -> None:
 @pytest.mark.parametrize(
     "words", [["version"], ["token", "--cluster-name", "c", "--region", "us-west-2", "--target", "lab"]]
 )
-def test_what_is_run_all_the_time_imports_no_stage(cli: Cli, words: list[str]) -> None:
+def test_what_is_run_all_the_time_imports_neither_settings_nor_stages_nor_what_makes_a_lab(
+    cli: Cli, words: list[str]
+) -> None:
+    heavy = ("chaosctl.stages.", "chaosctl.config", "chaosctl.toolbox", "chaosctl.lab.lab", "cryptography")
     script = (
         f"import sys\nfrom chaosctl.__main__ import run\nrun({words})\n"
-        "print('LOADED', [name for name in sys.modules if name.startswith('chaosctl.stages.')])"
+        f"print('LOADED', [name for name in sys.modules if name.startswith({heavy})])"
     )
     assert cli.python("-c", script).stdout.rpartition("LOADED")[2].strip() == "[]"
 
