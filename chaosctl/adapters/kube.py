@@ -388,7 +388,7 @@ class Kube:
                 "what answers is not the Kubernetes API",
                 code="KUBE-NO-API",
                 why=f"{self.server}: {raw[:200].decode(errors='replace')!r} ({error})",
-                remedy="see what is between: a proxy, a network that wants a login; or the server in the kubeconfig",
+                remedy="look at what answers there, a proxy or a login page; or correct the server in the kubeconfig",
             ) from error
 
     def _unreachable(self, error: Exception) -> Unreachable:
