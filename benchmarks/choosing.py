@@ -8,7 +8,7 @@ server, but no node and no process behind them. Then chaosctl's plan, the typed 
 extension for Kubernetes choose one of them, each in a process of its own, in turns: seconds of the choice itself, of
 the whole process, and of its processor time, which the load of the machine changes least. It begins once controllers
 and scheduler on this machine have digested what was made, which takes minutes. Passes when chaosctl's median is under
-3 s and its memory under 100 MB. The peers live in an environment made from benchmarks/peers.txt.
+3 s and its memory under 100 MB. The peers live in an environment made from benchmarks/peers_kubernetes.txt.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import statistics
 import subprocess
 import sys
 import time
-import venv
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import psutil
 
-from chaosctl import places
+from benchmarks.peers import peers_python
 from chaosctl.adapters.kube import NAMESPACES, PODS, Kube, Resource
 from chaosctl.chaos.cluster import Place
 from chaosctl.chaos.experiment import Aim
@@ -62,7 +61,7 @@ def main() -> None:
     if options.choose:
         choose(options)
         return
-    peers = Path(options.peers) if options.peers else peers_python()
+    peers = Path(options.peers) if options.peers else peers_python("kubernetes")
     kube = Kube(Path(os.environ["KUBECONFIG"]), options.context)
     with many_pods(kube, options.pods) as made_in:
         quiet_after = until_quiet()
@@ -88,7 +87,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--context", default="chaotic-backend-cluster", help="of $KUBECONFIG")
-    parser.add_argument("--peers", default="", help="Python with the packages of benchmarks/peers.txt")
+    parser.add_argument("--peers", default="", help="Python with the packages of benchmarks/peers_kubernetes.txt")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--choose", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -121,18 +120,6 @@ def _measure(way: str, peers: Path, context: str) -> dict[str, float]:
     if done.returncode:
         sys.exit(f"{way}: {done.stderr[-2000:]}")
     return {**json.loads(done.stdout), "whole": time.monotonic() - begun}
-
-
-def peers_python() -> Path:
-    """The Python with the peers; made the first time."""
-    directory = places.cache_dir() / "benchmarks" / "peers"
-    python = directory / "bin" / "python"
-    if not (directory / ".made").is_file():
-        venv.create(directory, with_pip=True, clear=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / "peers.txt")]
-        subprocess.run(install, check=True)
-        (directory / ".made").touch()
-    return python
 
 
 @contextmanager

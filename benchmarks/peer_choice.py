@@ -1,4 +1,4 @@
-"""Chooses one pod at random as others do; runs in the environment of benchmarks/peers.txt, without chaosctl.
+"""Chooses one pod at random as others do; runs in the environment of benchmarks/peers_kubernetes.txt, without chaosctl.
 
     python peer_choice.py typed|chaostoolkit KUBECONFIG CONTEXT NAMESPACE LABELS
 
