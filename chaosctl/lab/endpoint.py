@@ -28,9 +28,14 @@ class Endpoint:
         self._layout, self._wanted_port = layout, wanted_port
 
     @property
+    def address(self) -> str:
+        """Address and port on this machine."""
+        return f"{self._layout.loopback(AWS_ENDPOINT)}:{self.port}"
+
+    @property
     def url(self) -> str:
-        """Of the lab's AWS on this machine."""
-        return f"http://{self._layout.loopback(AWS_ENDPOINT)}:{self.port}"
+        """What an SDK takes as the URL of AWS."""
+        return f"http://{self.address}"
 
     @property
     def port(self) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
 
 from chaosctl.lab.desired import Cluster
-from chaosctl.lab.layout import AWS_ENDPOINT, AWS_IN_VPC, CLUSTERS, POD_IDENTITY_IN_VPC, Layout
+from chaosctl.lab.endpoint import Endpoint
+from chaosctl.lab.layout import AWS_IN_VPC, CLUSTERS, POD_IDENTITY_IN_VPC, Layout
 from chaosctl.lab.pki import Pki, write_private
 from chaosctl.lab.supervisor import Program
 
@@ -26,12 +26,6 @@ def address(layout: Layout, cluster: str) -> str:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(file, next(candidate for candidate in candidates if candidate not in taken))
     return file.read_text()
-
-
-def aws_endpoint(layout: Layout) -> str:
-    """Address and port of the lab's AWS on this machine, as the lab was started with."""
-    port = json.loads((layout.root / "lab.json").read_text())["aws_port"]
-    return f"{layout.loopback(AWS_ENDPOINT)}:{port}"
 
 
 def render(layout: Layout, cluster: Cluster, loopback: str, aws: str) -> str:
@@ -53,7 +47,7 @@ def render(layout: Layout, cluster: Cluster, loopback: str, aws: str) -> str:
 def program(layout: Layout, cluster: Cluster, tools: Mapping[str, Path]) -> Program:
     """Write the configuration and say how to run it. The cluster's certificates and its VPC must be there."""
     config = layout.cluster(cluster.name) / "gateway.cfg"
-    text = render(layout, cluster, address(layout, cluster.name), aws_endpoint(layout))
+    text = render(layout, cluster, address(layout, cluster.name), Endpoint(layout).address)
     pair = Pki.of(layout, cluster.name).pair("aws")
     certificate = pair.certificate.read_bytes() + pair.key.read_bytes()
     write_private(_certificate(layout, cluster.name), certificate)

@@ -17,6 +17,7 @@ import httpx
 
 from chaosctl.errors import ChaosctlError
 from chaosctl.lab import gateway
+from chaosctl.lab.endpoint import Endpoint
 from chaosctl.lab.kube_api import KubeApi
 from chaosctl.lab.layout import Layout
 from chaosctl.lab.pki import Pki
@@ -39,9 +40,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     layout = Layout(given.root)
-    endpoint = f"http://{gateway.aws_endpoint(layout)}"
     kube = KubeApi(gateway.address(layout, given.cluster), Pki.of(layout, given.cluster))
-    with kube, httpx.Client(base_url=endpoint, timeout=TIMEOUT, trust_env=False) as http:
+    with kube, httpx.Client(base_url=Endpoint(layout).url, timeout=TIMEOUT, trust_env=False) as http:
         identity = PodIdentity(http, given.cluster, lambda: _token(kube))
         service = CloudWatchLogs(http, given.region, identity)
         nodes = Nodes(layout, given.cluster)

@@ -27,10 +27,3 @@ def test_pods_cannot_pretend_to_be_of_another_cluster(tmp_path: Path) -> None:
 
     assert "http-request set-header X-Chaosctl-Cluster demo\n" in text
     assert text.count("http-request del-header X-Chaosctl-Cluster\n") == 2
-
-
-def test_endpoint_of_aws_is_that_of_the_running_lab(tmp_path: Path) -> None:
-    layout = Layout(tmp_path)
-    (tmp_path / "lab.json").write_text('{"aws_port": 4566}')
-
-    assert gateway.aws_endpoint(layout) == f"{layout.loopback(0)}:4566"
