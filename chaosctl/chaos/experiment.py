@@ -151,6 +151,22 @@ class Budgets:
         own: float | None = getattr(self, f"{name}_seconds")
         return self.recovery_seconds if own is None else own
 
+    def keeps_success(self, percent: float) -> bool:
+        """Whether so many of the requests of a stream are enough."""
+        return percent >= self.success_percent
+
+    def keeps_downtime(self, seconds: float) -> bool:
+        """Whether so much downtime of a stream is allowed."""
+        return seconds <= self.downtime_seconds
+
+    def keeps_latency(self, milliseconds: float | None) -> bool:
+        """Whether this is a fast enough 99th percentile; None, of no good answer at all, is not too slow."""
+        return milliseconds is None or milliseconds <= 1000 * self.latency_seconds
+
+    def keeps_clock(self, name: str, seconds: float) -> bool:
+        """Whether this clock may show so much."""
+        return seconds <= self.of_clock(name)
+
     @property
     def longest_recovery(self) -> float:
         """The largest budget of a clock."""

@@ -237,10 +237,10 @@ def _seen_late(record: Record, clocks: Clocks) -> list[str]:
     )
     wrong = []
     for name, seconds, gaps, why in watched:
-        if zero is None or seconds is None or seconds <= (allowed := budgets.of_clock(name)):
+        if zero is None or seconds is None or budgets.keeps_clock(name, seconds):
             continue
         begin = gaps.before(zero + seconds)
-        if begin is not None and begin - zero <= allowed:
+        if begin is not None and budgets.keeps_clock(name, begin - zero):
             wrong.append(f"{name}: {why} from {max(0.0, begin - zero):.1f} s on, so {seconds:.1f} s may be too many")
     return wrong
 
@@ -290,23 +290,23 @@ def _unrecovered(record: Record, clocks: Clocks) -> list[str]:
 def _breaches(budgets: Budgets, clocks: Clocks, streams: tuple[StreamFigures, ...]) -> list[str]:
     wrong = []
     for s in streams:
-        if s.success_percent < budgets.success_percent:
+        if not budgets.keeps_success(s.success_percent):
             wrong.append(
                 f"{s.success_percent:.3f} % of the requests on {s.stream} connections succeeded, "
                 f"the budget is {budgets.success_percent:g} %"
             )
-        if s.downtime > budgets.downtime_seconds:
+        if not budgets.keeps_downtime(s.downtime):
             wrong.append(
                 f"{s.downtime:.2f} s of downtime on {s.stream} connections, "
                 f"the budget is {budgets.downtime_seconds:g} s"
             )
-        if s.latency and s.latency.p99 > 1000 * budgets.latency_seconds:
+        if s.latency and not budgets.keeps_latency(s.latency.p99):
             wrong.append(
                 f"1 % of the good answers on {s.stream} connections took over {s.latency.p99 / 1000:.2f} s, "
                 f"the budget is {budgets.latency_seconds:g} s"
             )
     for name, seconds in asdict(clocks).items():
-        if seconds is not None and seconds > budgets.of_clock(name):
+        if seconds is not None and not budgets.keeps_clock(name, seconds):
             wrong.append(f"{name}: recovered after {seconds:.1f} s, the budget is {budgets.of_clock(name):g} s")
     return wrong
 

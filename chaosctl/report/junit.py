@@ -152,14 +152,16 @@ def _trusted(result: Result) -> Case:
 
 def _recoveries(result: Result) -> Iterator[Case]:
     for clock, seconds in asdict(result.clocks).items():
-        budget = result.experiment.budgets.of_clock(clock)
+        budgets = result.experiment.budgets
+        budget = budgets.of_clock(clock)
         name = f"recovery of {clock} within {budget:g} s"
         if seconds is not None:
-            late = seconds > budget
             start = result.experiment.plan.recovers_from
             when = "before" if seconds < 0 else "after"
             words = f"recovered {abs(seconds):.2f} s {when} the {start}, allowed are {budget:g} s"
-            yield Case("recovery", name, FAILURE if late else OK, words, max(seconds, 0.0))
+            yield Case(
+                "recovery", name, OK if budgets.keeps_clock(clock, seconds) else FAILURE, words, max(seconds, 0.0)
+            )
         elif result.verdict is Verdict.NOT_RECOVERED:
             yield Case(
                 "recovery", name, FAILURE if clock != "targets" or _targets_sick(result) else SKIPPED, _why(result)
@@ -177,25 +179,25 @@ def _budgets(result: Result, s: StreamFigures) -> Iterator[Case]:
     found = (
         (
             f"success of at least {budgets.success_percent:g} % on {s.stream} connections",
-            s.success_percent < budgets.success_percent,
+            budgets.keeps_success(s.success_percent),
             f"{s.success_percent:.3f} % of {s.totals.scheduled} requests succeeded",
         ),
         (
             f"downtime of at most {budgets.downtime_seconds:g} s on {s.stream} connections",
-            s.downtime > budgets.downtime_seconds,
+            budgets.keeps_downtime(s.downtime),
             f"{s.downtime:.3f} s of downtime in {len(s.outages)} outages, the longest {s.longest:.3f} s",
         ),
         (
             f"99 % of the good answers within {budgets.latency_seconds:g} s on {s.stream} connections",
-            s.latency is not None and s.latency.p99 > 1000 * budgets.latency_seconds,
+            budgets.keeps_latency(s.latency.p99 if s.latency else None),
             f"99 % came within {s.latency.p99 / 1000:.3f} s" if s.latency else "there were none",
         ),
     )
-    for name, breached, words in found:
+    for name, kept, words in found:
         if result.verdict in SAYS_NOTHING:
             yield Case("budget", name, SKIPPED, f"{result.verdict.value}: not judged")
         else:
-            yield Case("budget", name, FAILURE if breached else OK, words)
+            yield Case("budget", name, OK if kept else FAILURE, words)
 
 
 def _alarms(result: Result) -> Iterator[Case]:

@@ -113,9 +113,9 @@ def figures(result: Result) -> list[Figure]:
     downtime = max(s.downtime for s in result.streams)
     return [
         _figure("Success", f"{success:.3f} %", f"at least {budgets.success_percent:g} % of requests",
-                success >= budgets.success_percent),
+                budgets.keeps_success(success)),
         _figure("Downtime", f"{downtime:.3f} s", f"at most {budgets.downtime_seconds:g} s",
-                downtime <= budgets.downtime_seconds),
+                budgets.keeps_downtime(downtime)),
         *_latency_figure(result, budgets),
         *_clock_figures(result, budgets),
     ]  # fmt: skip
@@ -124,7 +124,7 @@ def figures(result: Result) -> list[Figure]:
 def _latency_figure(result: Result, budgets: Budgets) -> Iterable[Figure]:
     slowest = outage.slowest(result.streams)
     if slowest is not None:
-        good = slowest <= 1000 * budgets.latency_seconds
+        good = budgets.keeps_latency(slowest)
         yield _figure("Latency, p99", f"{slowest / 1000:.3f} s", f"at most {budgets.latency_seconds:g} s", good)
 
 
@@ -135,7 +135,7 @@ def _clock_figures(result: Result, budgets: Budgets) -> Iterable[Figure]:
         if seconds is None:
             yield Figure(label, "\N{EN DASH}", "not measured or not reached", "unsure")
         else:
-            yield _figure(label, f"{seconds:.2f} s", allowed, seconds <= budgets.of_clock(name))
+            yield _figure(label, f"{seconds:.2f} s", allowed, budgets.keeps_clock(name, seconds))
 
 
 def _figure(name: str, value: str, allowed: str, good: bool) -> Figure:
