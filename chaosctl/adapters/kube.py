@@ -436,7 +436,7 @@ def _parsed(raw: bytes) -> Object:
 
 def _page(raw: bytes) -> tuple[Object, str]:
     page = _parsed(raw)
-    return page, page["metadata"].get("continue", "")
+    return page, page["metadata"].get("continue") or ""
 
 
 def _loopback(url: str) -> bool:

@@ -158,7 +158,7 @@ class _Object(msgspec.Struct):
 
 
 class _ListMeta(msgspec.Struct):
-    more: str = msgspec.field(name="continue", default="")
+    more: str | None = msgspec.field(name="continue", default=None)
 
 
 class _Page(msgspec.Struct):
@@ -172,7 +172,7 @@ _PAGE = msgspec.json.Decoder(_Page)
 def read_page(raw: bytes) -> tuple[list[Pod], str]:
     """The pods of one page of a list, and what asks for the next page (empty: this is the last one)."""
     page = _PAGE.decode(raw)
-    return list(map(_pod, page.items or ())), page.metadata.more
+    return list(map(_pod, page.items or ())), page.metadata.more or ""
 
 
 def _pod(obj: _Object) -> Pod:
