@@ -323,11 +323,11 @@ class Cloud:
     def run(self, context: Context) -> StageResult:
         """terraform destroy. Where it fails, the sweep that follows tries, and says what stays."""
         try:
-            changes = destroy_infra(context)
+            went = destroy_infra(context)
         except TerraformFailed as error:
             context.emit(Warned(str(error), "what it left is deleted through the AWS API"))
             return StageResult(True, "Terraform failed")
-        return StageResult(bool(changes), f"Terraform: {changes}" if changes else "Terraform had made nothing")
+        return StageResult(bool(went), str(went) if went else "Terraform had made nothing")
 
 
 @dataclass(frozen=True)

@@ -230,22 +230,37 @@ def deployment(context: Context) -> Deployment:
     return Deployment(wanted.cluster, wanted.tags, inventory.vpc_of(context.aws, wanted))
 
 
-def destroy_infra(context: Context) -> Changes:
+@dataclass(frozen=True)
+class Destroyed:
+    """What went: with Terraform, and by request before it: all, of a run that was killed before it stored a state."""
+
+    terraform: Changes
+    requested: int
+
+    def __bool__(self) -> bool:
+        return bool(self.terraform or self.requested)
+
+    def __str__(self) -> str:
+        if self.terraform or not self.requested:
+            return f"Terraform: {self.terraform}"
+        return f"{self.requested} things deleted that Terraform did not know of"
+
+
+def destroy_infra(context: Context) -> Destroyed:
     """Remove all that `infra` made, except the state bucket, which other environments may use. May be run again.
 
     Nothing but the controller's own things may be left in the cluster that hold AWS objects: see stages/destroy.py.
     """
     if not has_bucket(context):
-        return Changes()  # no state, so nothing was ever made
+        return Destroyed(Changes(), 0)  # no state, so nothing was ever made
     terraform = open_terraform(context)
     terraform.recover()
     known = terraform.known()
     if not known and not lock_file(context, context.aws):  # a run that was killed at once leaves no more than its lock
-        return Changes()
+        return Destroyed(Changes(), 0)
     _protect(context, False)
-    _remove_cluster(context)
-    _clear_the_way(context, known, settled=terraform.settled)
-    return terraform.destroy(variables(context))
+    requested = _remove_cluster(context) + _clear_the_way(context, known, settled=terraform.settled)
+    return Destroyed(terraform.destroy(variables(context)), requested)
 
 
 def forget(workdir: Path) -> None:
@@ -259,10 +274,10 @@ def forget(workdir: Path) -> None:
         (workdir / file).unlink(missing_ok=True)
 
 
-def _clear_the_way(context: Context, known: frozenset[str], *, settled: bool) -> None:
+def _clear_the_way(context: Context, known: frozenset[str], *, settled: bool) -> int:
     """Delete what Terraform does not know and would wait for in vain: unattached network interfaces, forgotten things.
 
-    After a run that ended by itself nothing is forgotten.
+    After a run that ended by itself nothing is forgotten. Returns how many went.
     """
     aws = context.aws
 
@@ -273,21 +288,21 @@ def _clear_the_way(context: Context, known: frozenset[str], *, settled: bool) ->
         found = [item for item in inventory.leftovers(aws, deployment(context)) if not _is_known(item, known)]
         return [item for item in found if item.kind != "network interface"] + unattached()
 
-    sweep(unattached if settled else unknown, aws, context.emit)
+    return sweep(unattached if settled else unknown, aws, context.emit)[0]
 
 
 def _is_known(item: Leftover, known: frozenset[str]) -> bool:
     return bool({item.id, item.id.replace("/", ":"), item.id.rpartition("/")[2]} & known)
 
 
-def _remove_cluster(context: Context) -> None:
-    """Remove nodes and cluster by request, so that Terraform finds them gone.
+def _remove_cluster(context: Context) -> int:
+    """Remove nodes and cluster by request, so that Terraform finds them gone; how many went.
 
     Before it asks for a cluster's removal, provider 5.x sleeps for a random time of up to a minute. What is still there
     after this is Terraform's: it tries again, slowly, and has the last word.
     """
     aws, wanted = context.aws, deployment(context)
-    sweep(lambda: inventory.cluster(aws, wanted), aws, context.emit)
+    return sweep(lambda: inventory.cluster(aws, wanted), aws, context.emit)[0]
 
 
 def protected(context: Context) -> bool | None:

@@ -248,7 +248,7 @@ def test_destroy_clears_protection_then_removes_nodes_cluster_and_the_rest(world
     world.aws.mark, world.aws.groups = "any", ["main"]
     world.aws.cluster_data = {"deletionProtection": True, **OURS}
     world.main.state = frozenset({"vpc-1"})
-    assert infra.destroy_infra(world.context) == Changes(removed=1)
+    assert infra.destroy_infra(world.context).terraform == Changes(removed=1)
     changing = [operation for operation in world.aws.asked if not operation.startswith(("get", "describe"))]
     assert changing == ["update_cluster_config", "delete_nodegroup", "delete_cluster"]
 
@@ -332,8 +332,18 @@ def test_what_only_a_killed_run_knew_is_deleted_before_terraform_destroys(
     world.aws.mark, world.main.state, world.main.settled = "any", frozenset({"vpc-1"}), False
     left = [Leftover("VPC", "vpc-1"), Leftover("Elastic IP", "eipalloc-1"), Leftover("network interface", "eni-1")]
     monkeypatch.setattr(inventory, "leftovers", lambda *_: [x for x in left if x.id not in world.aws.released])
-    infra.destroy_infra(world.context)
+    assert infra.destroy_infra(world.context).requested == 1
     assert world.aws.released == ["eipalloc-1"]
+
+
+def test_what_no_state_tells_of_has_been_there_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed before Terraform stored its state for the first time: nothing but the lock is in the bucket."""
+    world.aws.mark, world.aws.lock, world.main.settled = "any", '{"ID": "1"}', False
+    monkeypatch.setattr(world.main, "destroy", lambda variables: Changes())
+    left = [Leftover("Elastic IP", "eipalloc-1")]
+    monkeypatch.setattr(inventory, "leftovers", lambda *_: [x for x in left if x.id not in world.aws.released])
+    went = infra.destroy_infra(world.context)
+    assert went and str(went) == "1 things deleted that Terraform did not know of"
 
 
 def test_terraform_carries_the_marks_of_its_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
