@@ -230,7 +230,13 @@ class Recovery:
         found = Counter(pod.owner_uid for pod in self._new(self.pods.values()) if pod.ip in addresses)
         serving = [v for v in self._victims if v.ip in self._served]
         complete = not self._plan.held or len(addresses) >= self._plan.ready
-        return complete and _covers(found, self._needed(serving)) and self._returned(self.pods.values())
+        again = self._returned(self.pods.values()) and self._restarted_serve(addresses)
+        return complete and _covers(found, self._needed(serving)) and again
+
+    def _restarted_serve(self, addresses: set[str]) -> bool:
+        """A pod is taken out while it restarts, and is registered again only once it is ready."""
+        restarted = (v for v in self._hit() if v.sign is Sign.RESTARTED and v.ip in self._served)
+        return all(v.uid not in self.pods or self.pods[v.uid].ip in addresses for v in restarted)
 
     def replacements(self) -> Mapping[str, PodState]:
         """Victim's UID to the pod that took its place: by controller, in the order in which they became ready."""

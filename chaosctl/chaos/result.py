@@ -277,7 +277,8 @@ def _clock_trouble(record: Record) -> list[str]:
 
 
 def _unrecovered(record: Record, clocks: Clocks) -> list[str]:
-    limit = f"within {record.experiment.timing.give_up:g} s"
+    zero, patience = record.recovery.zero, record.experiment.timing.give_up
+    limit = f"within {patience if zero is None else min(patience, max(0.0, _until(record) - zero)):.0f} s"
     wrong = record.recovery.not_recovered(record.verified.pods) if record.verified else []
     if record.targets_seen and clocks.targets is None:
         states = ", ".join(f"{t.id} {t.state}" for t in record.recovery.targets) or "none registered"

@@ -93,11 +93,12 @@ def test_traffic_that_was_not_clean_for_long_enough_has_no_figure(killed: Recove
     assert killed.clocks({NEW: requests}, 1, 12.0).traffic is None
 
 
-def crashing(fault: str = "container-crash") -> Recovery:
+def crashing(fault: str = "container-crash", *served: PodState) -> Recovery:
     """A pod that has restarted by itself, once since it was chosen as a victim, and is to be crashed."""
     victim = replace(Victim.of(pod("web-2")), sign=Sign.RESTARTED, before="3")
     recovery = Recovery(FaultPlan(fault, Mode.GRACEFUL, 1, PLACE, (victim,), 2))
     recovery.pod(1, "ADDED", replace(VICTIM, restarts=4, exits=(1,)))
+    recovery.seen_targets(1, healthy(*served))
     recovery.begin()
     recovery.kill(10, VICTIM.uid)
     return recovery
@@ -143,3 +144,18 @@ def test_what_was_put_back_early_need_not_show_any_more(killed: Recovery) -> Non
     assert killed.pending() and not killed.pods_ready
     killed.lift(12)
     assert not killed.pending() and killed.pods_ready
+
+
+def test_a_pod_that_restarted_has_to_be_a_target_again() -> None:
+    """It is ready before the controller registers it again: until then only the others are targets, and healthy."""
+    recovery = crashing("container-crash", OLD, VICTIM)
+    back = replace(VICTIM, restarts=5)
+    recovery.seen_targets(10.5, (*healthy(OLD), TargetState(VICTIM.ip, 3000, "draining")))
+    recovery.pod(11, "MODIFIED", replace(back, ready=False))
+    recovery.seen_targets(12, healthy(OLD))
+    recovery.pod(13, "MODIFIED", back)
+    assert seconds(recovery) == (3, None)
+    recovery.seen_targets(14, (*healthy(OLD), TargetState(VICTIM.ip, 3000, "initial")))
+    assert seconds(recovery)[1] is None
+    recovery.seen_targets(15, healthy(OLD, VICTIM))
+    assert seconds(recovery) == (3, 5)
