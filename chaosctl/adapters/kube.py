@@ -159,12 +159,12 @@ class Kube:
     ) -> Iterator[T]:
         """A list, page after page. `read` makes something of a page, and says what asks for the next one, if any."""
         query = {**selection, "limit": str(PAGE)}
-        more = True
-        while more:
-            with self._understood(raw := self._read("GET", resource.path(namespace), query)):
-                page, query["continue"] = read(raw)
-            more = bool(query["continue"])
+        while True:
+            page, more = self._understood(read, self._read("GET", resource.path(namespace), query))
             yield page
+            if not more:
+                return
+            query["continue"] = more
 
     def create(self, resource: Resource, manifest: Object, *, dry_run: bool = False) -> Object:
         """Create an object; Conflict when it exists. With `dry_run` only ask whether it would be admitted."""
@@ -302,8 +302,7 @@ class Kube:
         content_type: str = "application/json",
     ) -> Object:
         """One request; the JSON of the answer. Raises NotFound, Conflict, Unreachable ... as the API answers."""
-        with self._understood(raw := self._read(method, path, query or {}, body, content_type)):
-            return _parsed(raw)
+        return self._understood(_parsed, self._read(method, path, query or {}, body, content_type))
 
     def _read(
         self,
@@ -377,12 +376,11 @@ class Kube:
                 self._client = _connect(self.kubeconfig, self.context)
             return self._client
 
-    @contextmanager
-    def _understood(self, raw: bytes) -> Iterator[None]:
-        """Parse an answer. Raises Unreachable when it is none of Kubernetes: the page of a proxy, of a login."""
+    def _understood(self, read: Callable[[bytes], T], raw: bytes) -> T:
+        """What `read` makes of an answer. Raises Unreachable when that is a page of a proxy, or of a login."""
         try:
             with _collector_paused():
-                yield
+                return read(raw)
         except (ValueError, KeyError) as error:
             raise Unreachable(
                 "what answers is not the Kubernetes API",

@@ -79,77 +79,81 @@ class Pod:
         return _pod(msgspec.convert(obj, _Object))
 
 
-class _Owner(msgspec.Struct):
+class _Told(msgspec.Struct, rename="camel"):
+    """What follows is as the API tells it, by its names: deletion_timestamp is its deletionTimestamp."""
+
+
+class _Owner(_Told):
     kind: str
     name: str
     uid: str = ""
     controller: bool | None = None
 
 
-class _Metadata(msgspec.Struct):
+class _Metadata(_Told):
     name: str
     namespace: str
     uid: str
-    creationTimestamp: str | None = None  # noqa: N815, as in the API
-    deletionTimestamp: str | None = None  # noqa: N815
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
     labels: dict[str, str] | None = None
-    ownerReferences: list[_Owner] | None = None  # noqa: N815
+    owner_references: list[_Owner] | None = None
 
 
-class _Variable(msgspec.Struct):
+class _Variable(_Told):
     name: str
 
 
-class _Gate(msgspec.Struct):
-    conditionType: str  # noqa: N815
+class _Gate(_Told):
+    condition_type: str
 
 
-class _Template(msgspec.Struct):
+class _Template(_Told):
     env: list[_Variable] | None = None
 
 
-class _Spec(msgspec.Struct):
-    nodeName: str = ""  # noqa: N815
-    readinessGates: list[_Gate] | None = None  # noqa: N815
+class _Spec(_Told):
+    node_name: str = ""
+    readiness_gates: list[_Gate] | None = None
     containers: list[_Template] | None = None
 
 
-class _Condition(msgspec.Struct):
+class _Condition(_Told):
     type: str
     status: str
     reason: str | None = None
     message: str | None = None
 
 
-class _Standing(msgspec.Struct):
+class _Standing(_Told):
     """How a container waits, or ended."""
 
     reason: str = ""
     message: str = ""
-    exitCode: int | None = None  # noqa: N815
+    exit_code: int | None = None
 
 
-class _State(msgspec.Struct):
+class _State(_Told):
     waiting: _Standing | None = None
     terminated: _Standing | None = None
 
 
-class _ContainerStatus(msgspec.Struct):
+class _ContainerStatus(_Told):
     name: str
     ready: bool = False
-    restartCount: int = 0  # noqa: N815
+    restart_count: int = 0
     state: _State | None = None
-    lastState: _State | None = None  # noqa: N815
+    last_state: _State | None = None
 
 
-class _Status(msgspec.Struct):
+class _Status(_Told):
     phase: str = "Unknown"
-    podIP: str = ""  # noqa: N815
+    pod_ip: str = msgspec.field(name="podIP", default="")
     conditions: list[_Condition] | None = None
-    containerStatuses: list[_ContainerStatus] | None = None  # noqa: N815
+    container_statuses: list[_ContainerStatus] | None = None
 
 
-class _Object(msgspec.Struct):
+class _Object(_Told):
     """A pod as the API tells it, as much of it as a Pod keeps: what is not named here is not even made into objects."""
 
     metadata: _Metadata
@@ -157,11 +161,11 @@ class _Object(msgspec.Struct):
     status: _Status = msgspec.field(default_factory=_Status)
 
 
-class _ListMeta(msgspec.Struct):
+class _ListMeta(_Told):
     more: str | None = msgspec.field(name="continue", default=None)
 
 
-class _Page(msgspec.Struct):
+class _Page(_Told):
     metadata: _ListMeta
     items: list[_Object] | None = None
 
@@ -177,7 +181,7 @@ def read_page(raw: bytes) -> tuple[list[Pod], str]:
 
 def _pod(obj: _Object) -> Pod:
     meta, spec, status = obj.metadata, obj.spec, obj.status
-    owner = next((o for o in meta.ownerReferences or () if o.controller), None)
+    owner = next((o for o in meta.owner_references or () if o.controller), None)
     conditions = status.conditions or ()
     states = {intern(c.type): intern(c.status) for c in conditions}  # the same few words in every pod
     return Pod(
@@ -186,17 +190,17 @@ def _pod(obj: _Object) -> Pod:
         uid=meta.uid,
         phase=status.phase,
         ready=states.get("Ready") == "True",
-        deleting=meta.deletionTimestamp is not None,
-        node=spec.nodeName,
-        ip=status.podIP,
+        deleting=meta.deletion_timestamp is not None,
+        node=spec.node_name,
+        ip=status.pod_ip,
         owner=f"{owner.kind}/{owner.name}" if owner else "",
         owner_uid=owner.uid if owner else "",
-        created=meta.creationTimestamp or "",
+        created=meta.creation_timestamp or "",
         labels=meta.labels or {},
-        gates=tuple(g.conditionType for g in spec.readinessGates or ()),
+        gates=tuple(g.condition_type for g in spec.readiness_gates or ()),
         conditions=states,
         messages={c.type: said for c in conditions if (said := c.message or c.reason)},
-        containers=tuple(map(_container, status.containerStatuses or ())),
+        containers=tuple(map(_container, status.container_statuses or ())),
         environment=frozenset(e.name for c in spec.containers or () for e in c.env or ()),
     )
 
@@ -204,13 +208,13 @@ def _pod(obj: _Object) -> Pod:
 def _container(status: _ContainerStatus) -> Container:
     state = status.state or _State()
     waiting, terminated = state.waiting or _Standing(), state.terminated or _Standing()
-    ended = state.terminated or (status.lastState or _State()).terminated or _Standing()
+    ended = state.terminated or (status.last_state or _State()).terminated or _Standing()
     return Container(
         name=status.name,
         ready=status.ready,
-        restarts=status.restartCount,
+        restarts=status.restart_count,
         waiting=waiting.reason,
         message=waiting.message or terminated.message,
         terminated=terminated.reason,
-        exit_code=ended.exitCode,
+        exit_code=ended.exit_code,
     )
