@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -22,9 +22,9 @@ RESTART_SECONDS = 20.0  # for the supervisor to start an AWS again that was kill
 
 
 class Endpoint:
-    """Where the AWS of one lab answers. `wanted_port` counts until the lab was started once."""
+    """Where the AWS of one lab answers. `wanted_port` counts until the lab was started once; None: it has been."""
 
-    def __init__(self, layout: Layout, wanted_port: int = 0) -> None:
+    def __init__(self, layout: Layout, wanted_port: int | None = None) -> None:
         self._layout, self._wanted_port = layout, wanted_port
 
     @property
@@ -40,9 +40,12 @@ class Endpoint:
     @property
     def port(self) -> int:
         """Of the running lab, whatever the settings say by now."""
-        with suppress(OSError, ValueError, KeyError):
+        try:
             return int(json.loads(self.parameters.read_text())["aws_port"])
-        return self._wanted_port
+        except (OSError, ValueError, KeyError):
+            if self._wanted_port is None:
+                raise
+            return self._wanted_port
 
     @property
     def parameters(self) -> Path:
@@ -55,17 +58,15 @@ class Endpoint:
 
     def running(self) -> bool:
         """Whether the lab's AWS answers; that of another lab at the same address does not count."""
-        connection = HTTPConnection(self._layout.loopback(AWS_ENDPOINT), self.port, timeout=5)
+        root = str(self._layout.root)
         try:
-            connection.request("GET", "/chaosctl/health")
-            answer = connection.getresponse()
-            said = json.loads(answer.read())
-            root = str(self._layout.root)
-            return answer.status == HTTPStatus.OK and said.get("lab", root) == root
-        except (OSError, HTTPException, ValueError):
+            with closing(HTTPConnection(self._layout.loopback(AWS_ENDPOINT), self.port, timeout=5)) as connection:
+                connection.request("GET", "/chaosctl/health")
+                answer = connection.getresponse()
+                said = json.loads(answer.read())
+                return answer.status == HTTPStatus.OK and said.get("lab", root) == root
+        except (OSError, HTTPException, ValueError, KeyError):
             return False
-        finally:
-            connection.close()
 
     def answers(self, emit: Emit) -> bool:
         """Whether there is a lab to work with; one that was just killed gets the time to come back.

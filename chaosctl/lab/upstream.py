@@ -27,11 +27,8 @@ def choose(layout: Layout, mirrors: MirrorSettings, *, wanted: bool, autoscaling
     """Say, for whoever makes nodes, which images are pulled: none unless `wanted`."""
     pulls = Pulls()
     if wanted:
-        from chaosctl.stages import (  # not for the processes of the lab that only ask what was chosen
-            app,
-            autoscaler,
-            controller,
-        )
+        # Not for the processes of the lab that only ask what was chosen.
+        from chaosctl.stages import app, autoscaler, controller
 
         names = [f"{controller.IMAGE}:v{controller.VERSION}", f"{app.IMAGE}:{app.TAG}"]
         names += [f"{autoscaler.IMAGE}:{autoscaler.TAG}"] if autoscaling else []

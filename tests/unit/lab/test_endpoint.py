@@ -73,6 +73,13 @@ def test_the_port_is_that_of_the_running_lab_whatever_is_wanted_now(endpoint: En
     assert (endpoint.port, endpoint.url) == (4711, f"http://{layout.loopback(AWS_ENDPOINT)}:4711")
 
 
+def test_without_a_lab_and_a_wish_there_is_no_address_and_nothing_answers(layout: Layout) -> None:
+    """Nobody gets an address with a port that no lab has."""
+    with pytest.raises(FileNotFoundError):
+        _ = Endpoint(layout).address
+    assert not Endpoint(layout).running()
+
+
 def test_an_sdk_gets_the_keys_of_the_labs_operator(
     endpoint: Endpoint, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
