@@ -48,10 +48,10 @@ def _traffic(record: Record) -> str:
 
 def _slow(record: Record) -> str:
     """That users wait for too long already: what is slow before the fault is not slow by it."""
-    taken, allowed = record.recent_latency(record.experiment.timing.steady), record.experiment.budgets.latency_seconds
-    if taken <= allowed:
+    taken, budgets = record.recent_latency(record.experiment.timing.steady), record.experiment.budgets
+    if budgets.keeps_latency(1000 * taken):
         return ""
-    return f"answers take {taken:.3f} s (99th percentile), the latency budget is {allowed:g} s"
+    return f"answers take {taken:.3f} s (99th percentile), the latency budget is {budgets.latency_seconds:g} s"
 
 
 def late(record: Record) -> str:

@@ -200,8 +200,10 @@ class Recovery:
     def _returned(self, pods: Iterable[PodState]) -> bool:
         """Whether those that are to restart have done so, and are ready."""
         by_uid = {pod.uid: pod for pod in pods}
-        waiting = [v for v in self._hit() if v.sign is Sign.RESTARTED]
-        return all(self.restarted(v, by_uid.get(v.uid)) and by_uid[v.uid].ready for v in waiting)
+        return all(self.restarted(v, by_uid.get(v.uid)) and by_uid[v.uid].ready for v in self._restarting())
+
+    def _restarting(self) -> list[Victim]:
+        return [v for v in self._hit() if v.sign is Sign.RESTARTED]
 
     def _again_complete(self, pods: Iterable[PodState]) -> bool:
         """After a held fault nobody in particular is replaced: the app is to be as it was."""
@@ -235,8 +237,8 @@ class Recovery:
 
     def _restarted_serve(self, addresses: set[str]) -> bool:
         """A pod is taken out while it restarts, and is registered again only once it is ready."""
-        restarted = (v for v in self._hit() if v.sign is Sign.RESTARTED and v.ip in self._served)
-        return all(v.uid not in self.pods or self.pods[v.uid].ip in addresses for v in restarted)
+        served = (self.pods.get(v.uid) for v in self._restarting() if v.ip in self._served)
+        return all(pod is None or pod.ip in addresses for pod in served)
 
     def replacements(self) -> Mapping[str, PodState]:
         """Victim's UID to the pod that took its place: by controller, in the order in which they became ready."""

@@ -276,9 +276,14 @@ def _clock_trouble(record: Record) -> list[str]:
     return [f"the clock of this machine was stepped by {record.clock_step:.1f} s, or it slept"]
 
 
-def _unrecovered(record: Record, clocks: Clocks) -> list[str]:
+def _waited(record: Record) -> float:
+    """For how many seconds the run looked for the recovery."""
     zero, patience = record.recovery.zero, record.experiment.timing.give_up
-    limit = f"within {patience if zero is None else min(patience, max(0.0, _until(record) - zero)):.0f} s"
+    return patience if zero is None else min(patience, max(0.0, _until(record) - zero))
+
+
+def _unrecovered(record: Record, clocks: Clocks) -> list[str]:
+    limit = f"within {_waited(record):.0f} s"
     wrong = record.recovery.not_recovered(record.verified.pods) if record.verified else []
     if record.targets_seen and clocks.targets is None:
         states = ", ".join(f"{t.id} {t.state}" for t in record.recovery.targets) or "none registered"

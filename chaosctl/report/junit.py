@@ -151,17 +151,15 @@ def _trusted(result: Result) -> Case:
 
 
 def _recoveries(result: Result) -> Iterator[Case]:
+    budgets, start = result.experiment.budgets, result.experiment.plan.recovers_from
     for clock, seconds in asdict(result.clocks).items():
-        budgets = result.experiment.budgets
         budget = budgets.of_clock(clock)
         name = f"recovery of {clock} within {budget:g} s"
         if seconds is not None:
-            start = result.experiment.plan.recovers_from
             when = "before" if seconds < 0 else "after"
             words = f"recovered {abs(seconds):.2f} s {when} the {start}, allowed are {budget:g} s"
-            yield Case(
-                "recovery", name, OK if budgets.keeps_clock(clock, seconds) else FAILURE, words, max(seconds, 0.0)
-            )
+            outcome = OK if budgets.keeps_clock(clock, seconds) else FAILURE
+            yield Case("recovery", name, outcome, words, max(seconds, 0.0))
         elif result.verdict is Verdict.NOT_RECOVERED:
             yield Case(
                 "recovery", name, FAILURE if clock != "targets" or _targets_sick(result) else SKIPPED, _why(result)
